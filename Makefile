@@ -1,0 +1,63 @@
+# Seedbed: `make demo` and `make test` set everything up by themselves, from a fresh clone, again and again.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+UV := .tools/bin/uv
+BIN := .venv/bin
+export UV_LINK_MODE ?= copy
+say = @printf '\033[1m== %s\033[0m\n'
+
+.PHONY: help setup demo test lint compose check oracle images lock bench release-check clean
+
+help: ## show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(UV):
+	$(say) "installing uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: $(UV) requirements/dev.lock pyproject.toml
+	$(say) "installing the locked packages into .venv"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(UV) pip sync --python .venv --require-hashes requirements/dev.lock
+	@$(UV) pip install --python .venv --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/.synced ## install the locked packages into .venv
+
+demo: setup ## a new project from model-build-s3, and its whole pipeline, in a temporary folder
+	@$(BIN)/python -m seedbed.demo
+
+test: setup lint ## everything that runs offline, without Docker
+	$(say) "running the tests"
+	@$(BIN)/pytest -n auto --dist worksteal
+
+lint: setup ## ruff, mypy, drift of the composed templates, CloudFormation
+	$(say) "linting"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/seedbed compose --check
+	@$(BIN)/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- 'layers/*/infra/*.yml'
+
+compose: setup ## write templates/ from layers/
+	@$(BIN)/seedbed compose
+
+.venv-oracle/.synced: $(UV) requirements/oracle.lock
+	$(say) "installing SageMaker SDK v3 into .venv-oracle"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-oracle
+	@$(UV) pip sync --python .venv-oracle --require-hashes requirements/oracle.lock
+	@touch $@
+
+oracle: .venv-oracle/.synced ## compile our pipelines with SageMaker SDK v3 and compare
+	$(say) "comparing definitions"
+	@.venv-oracle/bin/python -m pytest tests/oracle
+
+lock: $(UV) ## resolve the locks again (with UPGRADE=1: to the newest versions)
+	@for group in dev oracle; do \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    $(if $(UPGRADE),--upgrade) pyproject.toml --group $$group --output-file requirements/$$group.lock; done
+
+clean: ## remove what the targets above installed or wrote
+	rm -rf .venv .venv-oracle .tools dist .mypy_cache .pytest_cache .ruff_cache
