@@ -54,10 +54,15 @@ oracle: .venv-oracle/.synced ## compile our pipelines with SageMaker SDK v3 and 
 	$(say) "comparing definitions"
 	@.venv-oracle/bin/python -m pytest tests/oracle
 
-lock: $(UV) ## resolve the locks again (with UPGRADE=1: to the newest versions)
+lock: setup ## resolve the locks again (with UPGRADE=1: to the newest versions)
 	@for group in dev oracle; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml --group $$group --output-file requirements/$$group.lock; done
+	@rm -rf build/lock && $(BIN)/seedbed new model-build-s3 build/lock >/dev/null
+	@cp layers/model-build/requirements.lock build/lock/
+	@cd build/lock && ../../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  $(if $(UPGRADE),--upgrade) --constraint ../../requirements/dev.lock pyproject.toml --group dev --output-file requirements.lock
+	@cp build/lock/requirements.lock layers/model-build/requirements.lock && rm -rf build/lock && $(BIN)/seedbed compose
 
 clean: ## remove what the targets above installed or wrote
-	rm -rf .venv .venv-oracle .tools dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oracle .tools dist build .mypy_cache .pytest_cache .ruff_cache

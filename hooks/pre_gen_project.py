@@ -1,4 +1,4 @@
-"""Say what is wrong with an answer before cookiecutter writes a file; Copier asks the same rules."""
+"""Say what is wrong with an answer before cookiecutter writes a file, as Copier does."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What there is: the templates and their questions, as `layers/catalog.yml` and `layers/questions/` say."""
+"""What there is: the templates and their questions, as `layers/` says."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Catalog(_Strict):
 
 
 def root() -> Path:
-    """Return the folder that holds `layers/` and `templates/`: a checkout's, else the installed one."""
+    """Return the folder that holds layers/ and templates/: the checkout, else the package."""
     return CHECKOUT if (CHECKOUT / "layers" / "catalog.yml").is_file() else PACKAGED
 
 
@@ -101,6 +101,7 @@ def _parse(model: type[T], path: Path, value: object, key: str = "") -> T:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        # a misspelt field is also a missing one: the misspelling says more
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in (key, *first["loc"]) if part != "")
         raise SeedbedError(f"{path}: {field}: {first['msg']}") from None

@@ -76,7 +76,9 @@ def new(
 @app.command()
 def compose(
     *,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 on drift.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 on drift.")
+    ] = False,
 ) -> None:
     """Write templates/ from layers/ (maintainers)."""
     from seedbed import catalog  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Make templates/ from layers/: copy, overlay whole files, wrap Jinja tokens, assemble questions."""
+"""Make templates/ from layers/: copy, overlay, wrap Jinja tokens, assemble questions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ Tree = dict[PurePosixPath, File]
 def compose(base: Path) -> Tree:
     """Return every composed file of the repository at `base`, by its path below `base`."""
     catalog = catalogs.load(base)
-    version = "v" + tomllib.loads((base / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    version = (
+        "v" + tomllib.loads((base / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    )
     questions = {name: catalogs.questions(base, t) for name, t in catalog.templates.items()}
     tree: Tree = {PurePosixPath("copier.yml"): _text(engines.chooser(catalog, questions))}
     tree[PurePosixPath(".pre-commit-config.yaml")] = _text(_git_hooks(base, "repository"))
@@ -45,7 +47,7 @@ def compose(base: Path) -> Tree:
 
 
 def drift(base: Path, tree: Mapping[PurePosixPath, File]) -> list[str]:
-    """Return the paths below `base` whose file is not as composed: changed, missing or left over."""
+    """Return the paths below `base` that are not as composed: changed, missing or left over."""
     found = {path for path in tree if _read(base / path) != tree[path]}
     found |= {path for path in _composed(base) if path not in tree}
     return sorted(str(path) for path in found)
@@ -93,9 +95,9 @@ def _layer(folder: Path) -> Iterator[tuple[PurePosixPath, File]]:
         raise SeedbedError(f"layers: there is no folder {folder}; create it or mend catalog.yml")
     for path in sorted(folder.rglob("*")):
         relative = PurePosixPath(path.relative_to(folder).as_posix())
-        if not path.is_file() or IGNORED.intersection(relative.parts) or path.suffix == ".pyc":
-            continue
         file = _read(path)
+        if file is None or IGNORED.intersection(relative.parts) or path.suffix == ".pyc":
+            continue
         if path.suffix == ".jinja":
             yield relative.with_suffix(""), file
         else:
@@ -111,7 +113,9 @@ def _plain(path: Path, content: bytes) -> bytes:
     if not TOKEN.search(text):
         return content
     if "endraw" in text:
-        raise SeedbedError(f"{path}: holds an endraw tag; name it {path.name}.jinja and escape it there")
+        raise SeedbedError(
+            f"{path}: holds an endraw tag; name it {path.name}.jinja and escape it there"
+        )
     return ("{% raw %}" + text + "{% endraw %}").encode("utf-8")
 
 

@@ -20,6 +20,7 @@ COPIER = {
     "_envops": {"undefined": "jinja2.StrictUndefined"},
 }
 
+
 def chooser(catalog: Catalog, questions: Mapping[str, Mapping[str, Question]]) -> str:
     """Return the repository's copier.yml: which template, then that template's questions."""
     asked_by: dict[str, list[str]] = {}
@@ -104,7 +105,7 @@ def cookiecutter(questions: Mapping[str, Question]) -> str:
 
 
 def _bound(expression: str, questions: Mapping[str, Question]) -> str:
-    """Bind the bare names of a Copier expression for cookiecutter, where they hang on one object."""
+    """Bind the bare names of a Copier expression for cookiecutter, which has one object."""
     tree = jinja2.Environment(autoescape=True).parse(expression)
     names = sorted(jinja2.meta.find_undeclared_variables(tree) & set(questions))
     return "".join(f"{{% set {n} = cookiecutter.{_key(n, questions[n])} %}}" for n in names)
@@ -128,7 +129,7 @@ def validation_hook(source: str, questions: Mapping[str, Question]) -> str:
 
 
 def answers(catalog: Catalog, name: str, version: str, questions: Mapping[str, Question]) -> str:
-    """Write the answers file ourselves, so that both engines do: Copier's own needs Copier's context."""
+    """Return the answers file, written line by line so that both engines can."""
     known = "_copier_answers is defined and _copier_answers.{0} is defined"
     lines = ["# Written by the template: change answers through an update, not here.\n"]
     for key, canonical in (("_commit", version), ("_src_path", catalog.repository)):

@@ -2,4 +2,4 @@
 
 
 class SeedbedError(Exception):
-    """A bad input or state, told in one line that ends with what to do; the command exits with 2."""
+    """A bad input or state, told in one line that ends with what to do; exit code 2."""

@@ -15,10 +15,11 @@ import yaml
 from seedbed import catalog as catalogs
 from seedbed.errors import SeedbedError
 
+# Copier itself takes any other word for true.
+BOOLEANS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
 
-def new(
-    template: str, destination: Path, answers: Mapping[str, Any], *, ask: bool = False
-) -> Path:
+
+def new(template: str, destination: Path, answers: Mapping[str, Any], *, ask: bool = False) -> Path:
     """Write a new project to `destination`, which must be absent or empty, and return its path.
 
     Answers that are not given take their defaults, or are asked for if `ask`. The project is
@@ -29,7 +30,7 @@ def new(
             destination that holds something.
     """
     base = catalogs.root()
-    _refuse_unknown(answers, template, base)
+    _refuse(answers, template, base)
     destination = destination.absolute()
     if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
         raise SeedbedError(f"DEST: {destination} exists and is not empty; name a new folder")
@@ -67,7 +68,7 @@ def read_answers(data_file: Path | None, pairs: list[str]) -> dict[str, Any]:
     return answers
 
 
-def _refuse_unknown(answers: Mapping[str, Any], template: str, base: Path) -> None:
+def _refuse(answers: Mapping[str, Any], template: str, base: Path) -> None:
     questions = catalogs.questions(base, catalogs.get(catalogs.load(base), template))
     known = [name for name, question in questions.items() if not question.hidden]
     for key in answers:
@@ -75,6 +76,8 @@ def _refuse_unknown(answers: Mapping[str, Any], template: str, base: Path) -> No
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"choose among {', '.join(known)}"
             raise SeedbedError(f"{key}: {template} has no such question; {hint}")
+        if questions[key].type == "bool" and str(answers[key]).lower() not in BOOLEANS:
+            raise SeedbedError(f"{key}: {answers[key]!r} must be true or false")
 
 
 def _copy(source: Path, target: Path, answers: Mapping[str, Any], *, ask: bool) -> None:
