@@ -20,7 +20,7 @@ $(UV):
 .venv/.synced: $(UV) requirements/dev.lock pyproject.toml
 	$(say) "installing the locked packages into .venv"
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	@$(UV) pip sync --python .venv --require-hashes requirements/dev.lock
+	@$(UV) pip sync --quiet --python .venv --require-hashes requirements/dev.lock
 	@$(UV) pip install --python .venv --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -47,18 +47,28 @@ compose: setup ## write templates/ from layers/
 .venv-oracle/.synced: $(UV) requirements/oracle.lock
 	$(say) "installing SageMaker SDK v3 into .venv-oracle"
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-oracle
-	@$(UV) pip sync --python .venv-oracle --require-hashes requirements/oracle.lock
+	@$(UV) pip sync --quiet --python .venv-oracle --require-hashes requirements/oracle.lock
 	@touch $@
 
 oracle: .venv-oracle/.synced ## compile our pipelines with SageMaker SDK v3 and compare
 	$(say) "comparing definitions"
 	@.venv-oracle/bin/python -m pytest tests/oracle
 
+release-check: setup ## update projects of earlier versions to HEAD; refuse what would hurt them
+	@$(BIN)/seedbed release-check
+
+bench: setup ## speed, as ratios against named peers
+	@for script in bench/*.py; do printf '== %s\n' $$script; $(BIN)/python $$script || exit 1; done
+
+images: .venv-oracle/.synced ## refresh the table of container images from SageMaker SDK v3
+	@.venv-oracle/bin/python src/seedbed/images.py
+	@$(MAKE) --no-print-directory compose
+
 lock: setup ## resolve the locks again (with UPGRADE=1: to the newest versions)
 	@for group in dev oracle; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml --group $$group --output-file requirements/$$group.lock; done
-	@rm -rf build/lock && $(BIN)/seedbed new model-build-s3 build/lock >/dev/null
+	@$(BIN)/seedbed compose >/dev/null && rm -rf build/lock && $(BIN)/seedbed new model-build-s3 build/lock >/dev/null
 	@cp layers/model-build/requirements.lock build/lock/
 	@cd build/lock && ../../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  $(if $(UPGRADE),--upgrade) --constraint ../../requirements/dev.lock pyproject.toml --group dev --output-file requirements.lock

@@ -1,6 +1,8 @@
 """`copier update` keeps a project's edits, by whichever route it was born."""
 
-import copier
+import subprocess
+import sys
+
 import pytest
 from conftest import ROUTES, TEMPLATES, born, commit, git, make_repository
 
@@ -42,7 +44,8 @@ def test_update_merges_local_edits(route, releases, tmp_path, monkeypatch):
         f'[user]\n name = T\n email = t@example.com\n[url "{releases}"]\n insteadOf = {address}\n'
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    copier.run_update(project, defaults=True, overwrite=True, quiet=True)
+    command = [sys.executable, "-m", "copier", "update", "--defaults", "--quiet"]
+    subprocess.run(command, cwd=project, check=True)
 
     assert "seed: 7" in config.read_text()
     assert NEWER in (project / "README.md").read_text()

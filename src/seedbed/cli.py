@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from seedbed.errors import SeedbedError
+
+if TYPE_CHECKING:
+    from seedbed.upgrade import Outcome
 
 app = typer.Typer(
     help="Templates for governed machine learning on Amazon SageMaker: make, upgrade, publish.",
@@ -38,7 +42,7 @@ def main() -> None:
 @app.command("list")
 def list_templates(*, as_json: Json = False) -> None:
     """Show the templates, each with its purpose."""
-    from seedbed import catalog  # noqa: PLC0415
+    from seedbed import catalog
 
     templates = catalog.load(catalog.root()).templates
     if as_json:
@@ -67,10 +71,84 @@ def new(
 
     Example: seedbed new model-build-s3 churn --set project_name=churn --set target_column=left
     """
-    from seedbed import render  # noqa: PLC0415
+    from seedbed import render
 
     path = render.new(template, dest, render.read_answers(data_file, sets or []), ask=ask)
     out.print(f"{template} is in {path}. Next: cd {dest} && make train", highlight=False)
+
+
+@app.command()
+def upgrade(
+    path: Annotated[Path, typer.Argument(help="The project's folder, in a clean git checkout.")],
+    to: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="A release; default: the newest.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A new answer; template=... swaps layers."),
+    ] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if due.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a project to a newer version of its template, and lose none of its edits.
+
+    The result is staged, not committed. Exit code 1: conflicts, marked in the files as after a
+    merge; 2: a bad input or state, and nothing was touched.
+    """
+    from seedbed import render
+    from seedbed import upgrade as upgrades
+
+    answers = {key: str(value) for key, value in render.read_answers(None, sets or []).items()}
+    with Console(stderr=True).status("reading the template") as status:
+        outcome = upgrades.upgrade(path, to=to, check=check, set=answers, progress=status.update)
+    if as_json:
+        print(json.dumps(asdict(outcome), indent=2))
+    else:
+        _tell(outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _tell(outcome: Outcome) -> None:
+    versions = f"{outcome.from_version} to {outcome.to_version}"
+    say = {
+        "up-to-date": f"{outcome.to_version} is current; nothing to do.",
+        "updated": f"{'would upgrade' if outcome.checked else 'upgraded'} {versions}",
+        "conflicts": f"{versions}: conflicts in {len(outcome.conflicted)} files",
+    }
+    out.print(say[outcome.status], markup=False, highlight=False)
+    for label, lines in (
+        ("changed", outcome.changed),
+        ("conflict", outcome.conflicted),
+        ("note", outcome.notes),
+    ):
+        for line in lines:
+            out.print(f"  {label:<9} {line}", markup=False, highlight=False)
+    if outcome.status == "updated" and not outcome.checked:
+        out.print("Next: make test, then git commit.", highlight=False)
+    elif outcome.status == "conflicts" and not outcome.checked:
+        out.print("Next: mend the marked files, git add them, git commit.", highlight=False)
+
+
+@app.command("release-check")
+def release_check(
+    since: Annotated[
+        list[str] | None, typer.Option(metavar="VERSION", help="Only from this one; repeatable.")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Update projects of earlier versions to HEAD; refuse what would hurt them (maintainers)."""
+    from seedbed import catalog, release
+
+    with Console(stderr=True).status("reading the releases") as status:
+        report = release.check(catalog.CHECKOUT, since=since, progress=status.update)
+    if as_json:
+        print(json.dumps(asdict(report), indent=2))
+    else:
+        for line in report.lines:
+            out.print(line, markup=False, highlight=False)
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()
@@ -81,8 +159,8 @@ def compose(
     ] = False,
 ) -> None:
     """Write templates/ from layers/ (maintainers)."""
-    from seedbed import catalog  # noqa: PLC0415
-    from seedbed import compose as composer  # noqa: PLC0415
+    from seedbed import catalog
+    from seedbed import compose as composer
 
     base = catalog.CHECKOUT
     tree = composer.compose(base)

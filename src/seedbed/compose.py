@@ -16,6 +16,7 @@ from seedbed import engines
 from seedbed.catalog import Catalog, Question
 from seedbed.errors import SeedbedError
 
+CHANGELOG = "changelog.yml"  # a layer's own: `seedbed upgrade` reads declared renames there
 TOKEN = re.compile(r"\{\{|\{%|\{#")
 IGNORED = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", ".DS_Store"}
 
@@ -84,6 +85,8 @@ def _template(
     for layer in catalog.templates[name].layers:
         for path, file in _layer(base / "layers" / layer):
             tree[body / path] = file
+        if changelog := _read(base / "layers" / layer / CHANGELOG):
+            tree[PurePosixPath("changelog") / f"{layer}.yml"] = changelog
     answers = engines.answers(catalog, name, version, questions)
     tree[body / ".copier-answers.yml"] = _text(answers)
     tree[body / ".pre-commit-config.yaml"] = _text(_git_hooks(base, "project"))
@@ -96,7 +99,12 @@ def _layer(folder: Path) -> Iterator[tuple[PurePosixPath, File]]:
     for path in sorted(folder.rglob("*")):
         relative = PurePosixPath(path.relative_to(folder).as_posix())
         file = _read(path)
-        if file is None or IGNORED.intersection(relative.parts) or path.suffix == ".pyc":
+        if (
+            file is None
+            or relative.name == CHANGELOG
+            or IGNORED.intersection(relative.parts)
+            or path.suffix == ".pyc"
+        ):
             continue
         if path.suffix == ".jinja":
             yield relative.with_suffix(""), file

@@ -81,8 +81,8 @@ def _refuse(answers: Mapping[str, Any], template: str, base: Path) -> None:
 
 
 def _copy(source: Path, target: Path, answers: Mapping[str, Any], *, ask: bool) -> None:
-    import copier  # noqa: PLC0415  (half a second that `seedbed list` and `--help` need not wait for)
-    from copier.errors import CopierError  # noqa: PLC0415
+    import copier
+    from copier.errors import CopierError
 
     try:
         copier.run_copy(str(source), target, data=dict(answers), defaults=not ask, quiet=not ask)
