@@ -50,9 +50,16 @@ compose: setup ## write templates/ from layers/
 	@$(UV) pip sync --quiet --python .venv-oracle --require-hashes requirements/oracle.lock
 	@touch $@
 
-oracle: .venv-oracle/.synced ## compile our pipelines with SageMaker SDK v3 and compare
+PROBLEMS := binary_classification multiclass_classification regression
+oracle: setup .venv-oracle/.synced ## compile our pipelines with SageMaker SDK v3 and compare
+	$(say) "rendering a project for each template and problem type"
+	@rm -rf build/oracle
+	@for template in $$($(BIN)/seedbed list --json | $(BIN)/python -c 'import json, sys; print(*json.load(sys.stdin))'); do \
+	  case $$template in model-build-*) for problem in $(PROBLEMS); do \
+	    $(BIN)/seedbed new $$template build/oracle/$$template/$$problem --set problem_type=$$problem || exit 1; \
+	  done;; esac; done
 	$(say) "comparing definitions"
-	@.venv-oracle/bin/python -m pytest tests/oracle
+	@cd tests/oracle && ../../.venv-oracle/bin/python -m pytest -q -W ignore -c /dev/null --confcutdir=. -p no:cacheprovider .
 
 release-check: setup ## update projects of earlier versions to HEAD; refuse what would hurt them
 	@$(BIN)/seedbed release-check

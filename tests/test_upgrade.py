@@ -468,6 +468,21 @@ def test_a_merge_driver_of_the_project_is_used(project):
     assert "rounds: 500\n" in text
 
 
+def test_a_filter_of_the_project_is_used(project):
+    folder = project()
+    for key, rot in (("clean", "tr a-z n-za-m"), ("smudge", "tr n-za-m a-z")):
+        git("config", f"filter.rot.{key}", rot, cwd=folder)
+    (folder / ".gitattributes").write_text("Makefile filter=rot\npipeline/new.py filter=rot\n")
+    (folder / "Makefile").touch()
+    save(folder)
+    assert "clgrfg" in git("show", "HEAD:Makefile", cwd=folder)
+    assert upgrade(folder, set=PAYS).status == "updated"
+    assert "pytest -q" in (folder / "Makefile").read_text()
+    assert git("show", ":pipeline/new.py", cwd=folder) == "NEW = Tehr"
+    assert (folder / "pipeline/new.py").read_text() == "NEW = True\n"
+    assert git("diff", "--name-only", cwd=folder) == ""
+
+
 def test_a_linked_worktree_is_upgraded_alone(project, tmp_path):
     main = project()
     git("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "other", cwd=main)

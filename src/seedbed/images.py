@@ -21,7 +21,6 @@ LIBRARIES = {
     "numpy": "2.1.0",
     "pandas": "2.2.3",
     "pyarrow": "22.0.0",
-    "pyarrow": "22.0.0",
     "scikit-learn": "1.8.0",
     "xgboost": "3.2.0",
 }
@@ -65,7 +64,7 @@ def addresses() -> dict[str, str]:
     """Return the image's address in each region that the installed SDK knows."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # the SDK wants one at import
     try:
-        from sagemaker.core import image_uris  # noqa: PLC0415
+        from sagemaker.core import image_uris  # type: ignore[import-not-found]
     except ImportError as error:
         raise ValueError(f"{error}: run `make images`, which installs the SDK") from error
     config = image_uris.config_for_framework(FRAMEWORK)["training"]["versions"][VERSION]

@@ -15,6 +15,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+# Instances with disks of their own, which hardware encrypts: SageMaker refuses a key for a volume.
+# Source: VolumeKmsKeyId of ResourceConfig in botocore, and EC2's list of instance store volumes.
+LOCAL_STORAGE = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g5|gr?6e?|p5(e|en)?|trn\dn?)\.")
 ACCOUNT = "000000000000"  # stands for every account that is not known yet
 
 

@@ -49,6 +49,7 @@ SEEDED = {
         "such as S3Prefix",
     ),
     "an instance type that is none": ("Parameters/1/DefaultValue", "ml.m5.xlrage", "ml.m5.xlarge"),
+    "a key where the disks have none": ("Parameters/1/DefaultValue", "ml.g5.xlarge", "of its own"),
     "an ARN that is none": ("Steps/1/Arguments/RoleArn", "Execution-role-of-ours", "must match"),
     "a long entrypoint": (f"{ENTRYPOINT}/1", "x" * 257, "at most 256"),
     "a long entrypoint with a variable": (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,7 +79,8 @@ def upgrade(
                     return Outcome("up-to-date", before.name, after.name, checked=check)
                 progress(f"merging {before.name} to {after.name}")
                 change = Change(before, after, set or {}, place.prefix)
-                merged, notes = _merge(scratch, project, ours, change)
+                clean = partial(checkout.cleaned, place, scratch, ours)
+                merged, notes = _merge(scratch, project, ours, change, clean)
             checkout.refuse_dirty(place)
             checkout.refuse_untracked(place, ours, merged.tree)
             outcome = _describe(ours, merged, change, notes, check=check)
@@ -98,13 +100,20 @@ class Change:
     prefix: str = ""
 
 
-def merge(scratch: Scratch, ours: Tree, old: Rendered, new: Rendered, change: Change) -> Merged:
-    """Merge what the template made of a project between two versions into the project's tree."""
+def merge(
+    scratch: Scratch,
+    ours: Tree,
+    sides: tuple[Rendered, Rendered],
+    change: Change,
+    clean: Callable[[Tree], Tree] = lambda tree: tree,
+) -> Merged:
+    """Merge what the template made of a project in two versions into the project's tree."""
+    old, new = sides
     return Merge(
         scratch,
-        base=contents(old.files, scratch),
+        base=clean(contents(old.files, scratch)),
         ours=ours,
-        theirs=contents(new.files, scratch),
+        theirs=clean(contents(new.files, scratch)),
         version=change.after.name,
         prefix=change.prefix,
         renames=changelog.renames(change.after, new.body, change.before.version),
@@ -129,7 +138,11 @@ def required(version: str, rendered: Rendered) -> None:
 
 
 def _merge(
-    scratch: Scratch, project: Project, ours: Tree, change: Change
+    scratch: Scratch,
+    project: Project,
+    ours: Tree,
+    change: Change,
+    clean: Callable[[Tree], Tree],
 ) -> tuple[Merged, list[str]]:
     codes: Codes = {}
     old = render.old(change.before, project, change.given, codes)
@@ -140,7 +153,7 @@ def _merge(
         )
     new = render.new(change.after, project, change.given, codes)
     required(change.after.name, new)
-    merged = merge(scratch, ours, old, new, change)
+    merged = merge(scratch, ours, (old, new), change, clean)
     notes = [
         f"{name}: a new question, answered with its default {value!r} "
         f"(--set {name}=VALUE for another)"

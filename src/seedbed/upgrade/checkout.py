@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seedbed.errors import SeedbedError
 from seedbed.upgrade import git
-from seedbed.upgrade.git import Tree, above
+from seedbed.upgrade.git import SYMLINK, Tree, above
 from seedbed.upgrade.scratch import Scratch
 
 _SHOWN = 5  # paths in a message
@@ -138,6 +138,31 @@ def refuse_untracked(checkout: Checkout, before: Tree, after: Tree) -> None:
             f"PATH: the upgrade would overwrite files that git does not track "
             f"({_some(sorted(found))}); move or commit them"
         )
+
+
+def cleaned(checkout: Checkout, scratch: Scratch, ours: Tree, tree: Tree) -> Tree:
+    """Return `tree` as git would commit it here: through the project's filters, such as LFS."""
+    top, names = checkout.top, (*above(checkout.prefix), "")
+    files = [top / folder / ".gitattributes" for folder in names]
+    texts = [path.read_bytes() for path in files if path.is_file()]
+    texts += [scratch.read(e.oid) for p, e in ours.items() if p.endswith(".gitattributes")]
+    if not any(b"filter=" in text for text in texts):
+        return tree
+    listed = b"".join(os.fsencode(checkout.prefix + path) + b"\0" for path in tree)
+    said = git.run("check-attr", "-z", "--stdin", "filter", cwd=top, feed=listed).split(b"\0")
+    env = git.environment(
+        GIT_OBJECT_DIRECTORY=str(scratch.path / "objects"),
+        GIT_ALTERNATE_OBJECT_DIRECTORIES=str(checkout.objects),
+    )
+    result = dict(tree)
+    for name, driver in zip(said[::3], said[2::3], strict=False):
+        path = os.fsdecode(name).removeprefix(checkout.prefix)
+        if driver not in (b"unspecified", b"unset", b"") and tree[path].mode != SYMLINK:
+            content = scratch.read(tree[path].oid)
+            how = ("hash-object", "-w", "--stdin", f"--path={os.fsdecode(name)}")
+            oid = git.run(*how, cwd=top, env=env, feed=content).decode().strip()
+            result[path] = tree[path]._replace(oid=oid)
+    return result
 
 
 def _is_file(path: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.definition import VERSION, ExecutionVariables
 from pipeline.local import COMPARE, LocalError, Node, flatten, order
+from pipeline.settings import LOCAL_STORAGE
 
 # Step type: its request, what its properties come from, and the name that SageMaker fills in.
 REQUESTS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
@@ -177,6 +178,7 @@ class Checker:
         else:
             known = ", ".join((*REQUESTS, "Condition", "Fail", *UNSHAPED))
             self.say(f"{where}.Type", f"is {node.type!r}: use one of {known}")
+        self._machine(arguments, where)
         for file in node.request.get("PropertyFiles", ()):
             if file["OutputName"] not in (names := outputs(node)):
                 known = ", ".join(names) or "none"
@@ -187,6 +189,13 @@ class Checker:
             self.say(
                 f"{where}.CacheConfig", f"{expiry!r} is no ISO 8601 duration: write one as P30D"
             )
+
+    def _machine(self, arguments: Mapping[str, Any], where: str) -> None:
+        processing = arguments.get("ProcessingResources", {}).get("ClusterConfig", {})
+        machine = arguments.get("ResourceConfig", processing)
+        kind = str(self._value(machine.get("InstanceType"), where))
+        if "VolumeKmsKeyId" in machine and LOCAL_STORAGE.match(kind):
+            self.say(f"{where}.VolumeKmsKeyId", f"must not be there: {kind} has disks of its own")
 
     def _condition(self, condition: Mapping[str, Any], where: str) -> None:
         kind = condition.get("Type")

@@ -28,7 +28,7 @@ from pipeline.definition import (
     Text,
     TrainingStep,
 )
-from pipeline.settings import Settings
+from pipeline.settings import LOCAL_STORAGE, Settings
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
@@ -67,10 +67,11 @@ class Jobs:
         organisations require it with the condition key sagemaker:InterContainerTrafficEncryption.
         """
         cloud, expiry = self.settings.cloud, self.settings.cache
+        own_disks = LOCAL_STORAGE.match(self.settings.instance_type)
         return {
             "role": cloud.role,
             "instance_type": self.instance_type,
-            "volume_kms_key": cloud.kms_key,
+            "volume_kms_key": None if own_disks else cloud.kms_key,
             "output_kms_key": cloud.kms_key,
             "max_runtime_in_seconds": 4 * HOURS,
             "enable_network_isolation": True,
@@ -132,7 +133,7 @@ def preprocess(jobs: Jobs, data: Text, seed: ParameterInteger) -> ProcessingStep
             *("--data-dir", f"{INPUT}/data"),
             *("--output-dir", OUTPUT),
             *("--problem-type", settings.problem_type),
-            *("--target-column", settings.target_column),
+            f"--target-column={settings.target_column}",  # which may begin with a hyphen
             *("--ratios", ",".join(f"{ratio:g}" for ratio in settings.split.ratios)),
             *("--seed", seed.to_string()),
         ],

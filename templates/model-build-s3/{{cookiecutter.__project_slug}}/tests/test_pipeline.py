@@ -87,6 +87,13 @@ def test_every_job_is_isolated_and_encrypted_with_the_projects_key():
         assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 0
 
 
+@pytest.mark.parametrize("instance_type", ["ml.g5.xlarge", "ml.g4dn.xlarge", "ml.r5d.2xlarge"])
+def test_an_instance_with_disks_of_its_own_gets_no_key_for_a_volume(instance_type):
+    compiled = build(settings(instance_type=instance_type)).definition()
+    assert "VolumeKmsKeyId" not in compiled
+    assert check.findings(json.loads(compiled)) == []
+
+
 def test_every_job_runs_in_the_vpc_where_there_is_one():
     loaded = settings()
     cloud = replace(loaded.cloud, subnets=("subnet-1",), security_groups=("sg-1",))
