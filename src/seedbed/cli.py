@@ -146,8 +146,15 @@ def release_check(
     if as_json:
         print(json.dumps(asdict(report), indent=2))
     else:
-        for line in report.lines:
-            out.print(line, markup=False, highlight=False)
+        for label, lines in (
+            ("checked", report.checked),
+            ("problem", report.problems),
+            ("note", report.notes),
+        ):
+            for line in lines:
+                out.print(f"{label:<8} {line}", markup=False, highlight=False)
+        verdict = "must not go out as it is" if report.problems else "may go out"
+        out.print(f"release {report.version} {verdict}", markup=False, highlight=False)
     raise typer.Exit(report.exit_code)
 
 

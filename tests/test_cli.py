@@ -1,0 +1,78 @@
+"""The command line round an upgrade: what it prints, and with which exit code."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import TEMPLATES, born, commit, git, make_repository
+
+from seedbed import compose
+
+NEWER = "The next version says so here.\n"
+
+
+def seedbed(*args, cwd):
+    command = [sys.executable, "-m", "seedbed", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory):
+    """A repository with v0.1.0 checked out, and v0.2.0 tagged."""
+    repository = make_repository(tmp_path_factory.mktemp("releases") / "repository", "v0.1.0")
+    readme = repository / "layers" / "model-build" / "README.md.jinja"
+    readme.write_text(readme.read_text() + NEWER)
+    compose.write(repository, compose.compose(repository))
+    commit(repository, "v0.2.0")
+    git(repository, "checkout", "--quiet", "v0.1.0")
+    return repository
+
+
+@pytest.fixture
+def project(releases, tmp_path):
+    path = born("chooser", TEMPLATES[0], tmp_path / "project", releases, {})
+    git(path, "init", "--quiet")
+    commit(path)
+    return path
+
+
+def test_check_then_upgrade_then_nothing_to_do(project):
+    due = seedbed("upgrade", project, "--check", "--json", cwd=project)
+    assert (due.returncode, json.loads(due.stdout)["status"]) == (1, "updated")
+    assert git(project, "status", "--porcelain") == ""
+    done = seedbed("upgrade", ".", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "v0.1.0 to v0.2.0" in done.stdout
+    assert (project / "README.md").read_text().endswith(NEWER)
+    commit(project)
+    assert "nothing to do" in seedbed("upgrade", project, cwd=project).stdout
+
+
+def test_conflicts_are_listed_with_exit_code_1(project):
+    readme = project / "README.md"
+    readme.write_text(readme.read_text() + "Mine.\n")
+    commit(project)
+    done = seedbed("upgrade", project, cwd=project)
+    assert done.returncode == 1
+    assert "conflict  README.md" in done.stdout
+    assert "<<<<<<<" in readme.read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [(["--to", "v9"], "v9"), (["--set", "ownr=x"], "ownr"), (["--set", "template=x"], "template")],
+)
+def test_bad_input_is_one_line_and_exit_code_2(args, word, project):
+    done = seedbed("upgrade", project, *args, cwd=project)
+    assert done.returncode == 2
+    assert word in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("command", ["list", "new", "compose", "upgrade", "release-check"])
+def test_every_command_explains_itself(command, tmp_path):
+    shown = seedbed(command, "--help", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "Usage:" in shown.stdout
