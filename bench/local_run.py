@@ -36,7 +36,8 @@ def main() -> None:
         if rows.rows:
             generate(data, rows.rows, rows.columns)
         else:
-            run([sys.executable, "-m", "pipeline", "sample", "--output", str(data)], project)
+            run([sys.executable, "-m", "pipeline", "sample"], project)
+            data = project / "data" / "sample.csv"
         print(json.dumps(measure(project, data, Path(scratch)), indent=2))
 
 

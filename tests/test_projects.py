@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import TEMPLATES, born
 
@@ -74,3 +75,30 @@ def test_make_sets_everything_up_from_nothing_and_again(repository, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
     assert (project / ".local" / "registry" / project.name.replace(" ", "-") / "2").is_dir()
     shutil.rmtree(project)
+
+
+def test_shuffled_labels_are_stopped_by_the_gate(repository, tmp_path):
+    project = born("folder", TEMPLATES[0], tmp_path / "project", repository, {})
+    data = tmp_path / "shuffled.csv"
+    check(project, "-m", "pipeline", "sample")
+    frame = pd.read_csv(project / "data" / "sample.csv")
+    frame["target"] = frame["target"].sample(frac=1, random_state=0).to_numpy()
+    frame.to_csv(data, index=False)
+    command = [sys.executable, "-m", "pipeline", "local", "--data", str(data)]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    run = json.loads((project / "reports" / "local" / "metrics.json").read_text())
+    assert done.returncode == 1
+    assert "auc is" in done.stdout + done.stderr
+    assert (run["gate"]["passed"], run["model_package"]) == (False, None)
+    assert not (project / ".local" / "registry").exists()
+
+
+def test_bad_data_stops_a_run_with_one_line_and_no_model(repository, tmp_path):
+    project = born("folder", TEMPLATES[0], tmp_path / "project", repository, {})
+    (tmp_path / "bad.csv").write_text("a,target\n1,x\n2\n")
+    command = [sys.executable, "-m", "pipeline", "local", "--data", str(tmp_path / "bad.csv")]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("bad.csv row 3") == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (project / ".local" / "registry").exists()

@@ -263,3 +263,26 @@ def test_one_file_edited_on_both_sides(scratch, blanks, mine, theirs):
     conflicts_have_two_sides(it)
     marked = b"<<<<<<< " in scratch.read(it.merged.tree["a.txt"].oid)
     assert marked == bool(it.clashing), "markers and conflicts go together"
+
+
+def test_an_undeclared_move_of_one_of_two_twins_is_not_guessed(scratch):
+    """Which of the two became the new file, nobody knows: an edit must not follow the wrong one."""
+    base = Side({name: ([f"b{n}" for n in range(9)], "100644") for name in ("one", "two")})
+    user = Side({**base.files, "one": ([*base.files["one"][0], "u"], "100644")})
+    template = Side({"three": base.files["two"]})
+    merged = Merge(scratch, *(tree(scratch, side) for side in (base, user, template))).run()
+    assert [conflict.path for conflict in merged.conflicts] == ["one"]
+    assert "u" in lines_of(scratch, merged.tree, "one")
+    assert "u" not in lines_of(scratch, merged.tree, "three")
+
+
+@pytest.mark.parametrize(("kept", "follows"), [(9, True), (5, False)])
+def test_only_what_is_all_but_certain_is_guessed(kept, follows, scratch):
+    base = Side({"old": ([f"b{n}" for n in range(10)], "100644")})
+    user = Side({"old": (["u", *base.files["old"][0]], "100644")})
+    lines = [f"b{n}" if n < kept else f"t{n}" for n in range(10)]
+    merged = Merge(
+        scratch, *(tree(scratch, side) for side in (base, user, Side({"new": (lines, "100644")})))
+    ).run()
+    assert ("u" in lines_of(scratch, merged.tree, "new")) == follows
+    assert [conflict.path for conflict in merged.conflicts] == ([] if follows else ["old"])

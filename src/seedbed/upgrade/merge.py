@@ -13,12 +13,8 @@ from seedbed.upgrade.changelog import renamed
 from seedbed.upgrade.git import SUBMODULE, SYMLINK, Entry, Tree, above
 from seedbed.upgrade.scratch import Scratch
 
-SIMILAR = (
-    80  # per cent: below, an undeclared move is a deletion and a new file, and is seen as such
-)
-# Moves are settled before git merges: its own guesses would put edits where nobody declared them,
-# and its directory renames conflict in files that only the user has.
-_EXACT = ("-c", "merge.renames=false", "-c", "merge.directoryRenames=false", "-c", "gc.auto=0")
+# Per cent: below it, an undeclared move counts as a deletion and a new file, and is seen as such.
+SIMILAR = 80
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,10 @@ class Merge:
             self.merged[path] = Entry(mode, result[self.prefix + path].oid)
 
     def _git_merge(self) -> tuple[Tree, set[str]]:
-        """Return the merge of the files of `both`, and the paths that clash."""
+        """Return the merge of the files of `both`, and the paths that clash.
+
+        Moves are settled before: git sees only paths that all have, so it has nothing to guess.
+        """
         trees = [
             self.scratch.tree(
                 {
@@ -196,7 +195,7 @@ class Merge:
         self.scratch.commit(trees[1], root, ref="yours")
         self.scratch.commit(trees[2], root, ref=label)
         how = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages")
-        code, out, said = self.scratch.git(*_EXACT, *how, "yours", label)
+        code, out, said = self.scratch.git(*how, "yours", label)
         if code not in (0, 1):
             git.require()
             raise SeedbedError(f"git merge-tree: {said}")
