@@ -1,13 +1,14 @@
 """A project's pipeline once more, wired with SageMaker SDK v3's own classes.
 
-It shares the project's settings and nothing of its graph: names, inputs, references and conditions
-are written down here a second time, so that a slip in either shows.
+It shares the project's settings and nothing of its graph: names, inputs, references, conditions and
+the image are written down here a second time, so that a slip in either shows.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from sagemaker.core import image_uris
 from sagemaker.core.drift_check_baselines import DriftCheckBaselines
 from sagemaker.core.metadata_properties import MetadataProperties
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
@@ -50,6 +51,8 @@ SERVING = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge"]
 TYPES = ["text/csv", "application/json"]
 OFFLINE = {"PIP_NO_BUILD_ISOLATION": "0"}
 LOWER_IS_BETTER = {"rmse", "mse", "mae"}
+OWN_DISKS = ("ml.m5d.", "ml.g5.")  # encrypted by hardware: a key for the volume is refused
+FRAMEWORK, VERSION = "xgboost", "3.2-0"
 METRICS = {
     "binary_classification": ["auc", "logloss"],
     "multiclass_classification": ["merror", "mlogloss"],
@@ -63,6 +66,9 @@ class Wiring:
     def __init__(self, settings: Any, code: Any, session: PipelineSession) -> None:
         self.settings, self.code, self.session = settings, code, session
         self.cloud = settings.cloud
+        self.image = image_uris.retrieve(FRAMEWORK, settings.region, version=VERSION)
+        own_disks = settings.instance_type.startswith(OWN_DISKS)
+        self.volume_key = None if own_disks else self.cloud.kms_key
         self.instance = ParameterString("InstanceType", settings.instance_type)
         self.threshold = ParameterFloat("GateThreshold", settings.gate.threshold)
         self.seed = ParameterInteger("SplitSeed", settings.split.seed)
@@ -90,11 +96,11 @@ class Wiring:
     ) -> ProcessingStep:
         processor = Processor(
             role=self.cloud.role,
-            image_uri=self.settings.image.uri,
+            image_uri=self.image,
             entrypoint=["python3", f"{ML}/input/code/{name.lower()}.py"],
             instance_count=1,
             instance_type=self.instance,
-            volume_kms_key=self.cloud.kms_key,
+            volume_kms_key=self.volume_key,
             output_kms_key=self.cloud.kms_key,
             max_runtime_in_seconds=LIMIT,
             sagemaker_session=self.session,
@@ -162,12 +168,12 @@ class Wiring:
             sagemaker_session=self.session,
             role=self.cloud.role,
             base_job_name="train",
-            training_image=settings.image.uri,
+            training_image=self.image,
             compute=Compute(
                 instance_type=self.instance,
                 instance_count=1,
                 volume_size_in_gb=30,
-                volume_kms_key_id=self.cloud.kms_key,
+                volume_kms_key_id=self.volume_key,
             ),
             networking=Networking(
                 enable_network_isolation=True,
@@ -240,7 +246,7 @@ class Wiring:
         statistics = json(preprocess, "baseline", "statistics.json")
         constraints = json(preprocess, "baseline", "constraints.json")
         builder = ModelBuilder(
-            image_uri=settings.image.uri,
+            image_uri=self.image,
             s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
             role_arn=self.cloud.role,
             env_vars={
@@ -248,9 +254,10 @@ class Wiring:
                 "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
                 **OFFLINE,
             },
+            dependencies={},  # the artifact carries its own code: none to upload
             sagemaker_session=self.session,
         )
-        builder._upload_code = lambda *_args, **_more: None  # the artifact carries its own code
+        builder.framework_version = VERSION
         step_args = builder.register(
             model_package_group_name=settings.model_package_group,
             content_types=TYPES,
@@ -326,7 +333,13 @@ SOURCES = {"model-build-s3": s3}
 
 
 def build(template: str, settings: Any, code: Any, session: PipelineSession) -> Pipeline:
-    """Return the SDK's pipeline for a project of `template`."""
+    """Return the SDK's pipeline for a project of `template`.
+
+    Raises:
+        LookupError: if nobody has written down yet where `template` has its data from.
+    """
+    if template not in SOURCES:
+        raise LookupError(f"{template} has no data source here: write one into SOURCES")
     wiring = Wiring(settings, code, session)
     data, steps, parameters, provenance = SOURCES[template](wiring)
     preprocess = wiring.preprocess(data)
