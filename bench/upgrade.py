@@ -70,16 +70,12 @@ def main() -> None:
         os.environ["GIT_CONFIG_GLOBAL"] = str(identity(Path(scratch)))
         for files in options.files:
             folder = Path(scratch) / str(files)
-            repository = synthetic(folder / "templates", files)
-            peer = files <= options.peer_up_to
-            rows.append(
-                measure(f"{files} files", repository, "bench", folder, peer, options.rounds)
-            )
+            project = born(synthetic(folder / "templates", files), "bench", folder / "project")
+            peer_rounds = options.rounds if files <= options.peer_up_to else 0
+            rows.append(measure(f"{files} files", project, options.rounds, peer_rounds))
         real = Path(scratch) / "real"
-        repository = ours(real / "templates")
-        rows.append(
-            measure("model-build-s3", repository, "model-build-s3", real, True, options.rounds)
-        )
+        project = born(ours(real / "templates"), "model-build-s3", real / "project")
+        rows.append(measure("model-build-s3", project, options.rounds, options.rounds))
     verdict = judge(rows)
     print(json.dumps({"rows": rows, **verdict}, indent=2))
     sys.exit(not all(verdict["met"].values()))

@@ -352,6 +352,15 @@ def test_a_required_question_is_reported_with_its_flag(project):
     assert whole(folder) == state
 
 
+def test_an_upgrade_that_waits_for_its_commit_comes_first(project):
+    folder = project()
+    upgrade(folder, set=PAYS)
+    with pytest.raises(
+        SeedbedError, match=r"uncommitted changes .* and [78] more\); commit or stash"
+    ):
+        upgrade(folder)
+
+
 def test_a_question_with_a_default_is_filled_in_and_noted(project):
     folder = project()
     outcome = upgrade(folder, set=PAYS)
@@ -489,6 +498,28 @@ def test_a_linked_worktree_is_upgraded_alone(project, tmp_path):
     assert upgrade(tmp_path / "linked", set=PAYS).status == "updated"
     assert git("status", "--porcelain", cwd=main) == ""
     assert (tmp_path / "linked/pipeline/new.py").exists()
+
+
+def test_a_sparse_checkout_is_upgraded(project):
+    folder = project()
+    (folder / ".git/info").mkdir()
+    git("status", cwd=folder)  # git knows the copied files again
+    git("sparse-checkout", "set", "--cone", "config", cwd=folder)
+    assert not (folder / "pipeline").exists()
+    assert upgrade(folder, set=PAYS).status == "updated"
+    assert "return 11" in git("show", ":pipeline/steps.py", cwd=folder)
+    save(folder)
+    assert upgrade(folder).status == "up-to-date"
+
+
+def test_a_template_in_a_linked_worktree_is_read(project, templates, tmp_path):
+    git("worktree", "add", "-q", "--detach", str(tmp_path / "linked"), "main", cwd=templates)
+    folder = project()
+    path = folder / ".copier-answers.yml"
+    path.write_text(path.read_text().replace(str(templates), str(tmp_path / "linked")))
+    save(folder)
+    assert upgrade(folder, set=PAYS).status == "updated"
+    git("worktree", "remove", "-f", str(tmp_path / "linked"), cwd=templates)
 
 
 def test_a_sha256_repository_is_upgraded(born, tmp_path):

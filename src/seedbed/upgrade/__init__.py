@@ -80,7 +80,11 @@ def upgrade(
                 progress(f"merging {before.name} to {after.name}")
                 change = Change(before, after, set or {}, place.prefix)
                 clean = partial(checkout.cleaned, place, scratch, ours)
-                merged, notes = _merge(scratch, project, ours, change, clean)
+                try:
+                    merged, notes = _merge(scratch, project, ours, change, clean)
+                except SeedbedError:
+                    checkout.refuse_dirty(place)  # an upgrade that waits for its commit comes first
+                    raise
             checkout.refuse_dirty(place)
             checkout.refuse_untracked(place, ours, merged.tree)
             outcome = _describe(ours, merged, change, notes, check=check)

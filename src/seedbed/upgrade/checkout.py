@@ -105,12 +105,12 @@ def refuse_dirty(checkout: Checkout) -> None:
     Raises:
         SeedbedError: it is not.
     """
-    ask = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--", ".")
-    rows = git.run(*ask, cwd=checkout.path).split(b"\0")
+    ask = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--no-renames")
+    rows = git.run(*ask, "--", ".", cwd=checkout.path).split(b"\0")
     head = [row.split()[-1].decode() for row in rows if row.startswith(b"# branch.oid ")]
     changed = [os.fsdecode(row) for row in rows if row and not row.startswith(b"#")]
     if changed:
-        names = [row.split(" ", {"1": 8, "2": 9, "u": 10}.get(row[0], 0))[-1] for row in changed]
+        names = [row.split(" ", {"1": 8, "u": 10}.get(row[0], 0))[-1] for row in changed]
         raise SeedbedError(
             f"PATH: {checkout.path} has uncommitted changes ({_some(names)}); commit or stash them"
         )
