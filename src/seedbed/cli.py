@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from seedbed.errors import SeedbedError
 
@@ -42,6 +41,8 @@ def main() -> None:
 @app.command("list")
 def list_templates(*, as_json: Json = False) -> None:
     """Show the templates, each with its purpose."""
+    from rich.table import Table
+
     from seedbed import catalog
 
     templates = catalog.load(catalog.root()).templates
@@ -96,10 +97,10 @@ def upgrade(
     The result is staged, not committed. Exit code 1: conflicts, marked in the files as after a
     merge; 2: a bad input or state, and nothing was touched.
     """
-    from seedbed import render
     from seedbed import upgrade as upgrades
+    from seedbed.pairs import parse_pairs
 
-    answers = {key: str(value) for key, value in render.read_answers(None, sets or []).items()}
+    answers = parse_pairs(sets or [])
     with Console(stderr=True).status("reading the template") as status:
         outcome = upgrades.upgrade(path, to=to, check=check, set=answers, progress=status.update)
     if as_json:

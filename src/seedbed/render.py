@@ -14,6 +14,7 @@ import yaml
 
 from seedbed import catalog as catalogs
 from seedbed.errors import SeedbedError
+from seedbed.pairs import parse_pairs
 
 # Copier itself takes any other word for true.
 BOOLEANS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
@@ -60,12 +61,7 @@ def read_answers(data_file: Path | None, pairs: list[str]) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise SeedbedError(f"--data-file: {data_file} is no mapping; write lines `key: value`")
         answers |= content
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise SeedbedError(f"--set: {pair!r} has no '='; write --set key=value")
-        answers[key] = value
-    return answers
+    return answers | parse_pairs(pairs)
 
 
 def _refuse(answers: Mapping[str, Any], template: str, base: Path) -> None:
