@@ -44,7 +44,9 @@ class InputError(ValueError):
         return f"{self.args[0]} (the cell holds {str(self.cell)[:_SHOWN]!r})"
 
 
-def parse(raw: pd.Series, kind: str, where: Where) -> pd.Series:
+def parse(
+    raw: pd.Series, kind: str, where: Where, remedy: str = "correct or empty the cell"
+) -> pd.Series:
     """Return the cells of `raw` (n) as float64, or as text for a category: missing stays missing.
 
     A boolean becomes 0 or 1, a date the days since 1970-01-01 (UTC where it tells no zone).
@@ -63,12 +65,12 @@ def parse(raw: pd.Series, kind: str, where: Where) -> pd.Series:
     wrong = (values.isna() & raw.notna()).to_numpy()
     if wrong.any():
         at = int(wrong.argmax())
-        line = f"{where(at)}: expected {_EXPECTED[kind]}: correct or empty the cell"
+        line = f"{where(at)}: expected {_EXPECTED[kind]}: {remedy}"
         raise InputError(line, raw.iloc[at])
     huge = (values.abs() > _LARGEST).to_numpy()
     if huge.any():
         at = int(huge.argmax())
-        line = f"{where(at)}: infinite or beyond {_LARGEST:.1e}: correct or empty the cell"
+        line = f"{where(at)}: infinite or beyond {_LARGEST:.1e}: {remedy}"
         raise InputError(line, raw.iloc[at])
     if kind == "number" and raw.dtype == object:
         return raw.astype("float64")  # to_numeric may miss the last bit of a text's number

@@ -71,8 +71,14 @@ def load(folder: Path) -> Table:
 
 
 def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+            if b"\0" in block and path.suffix.lower() == ".csv":
+                at = file.tell() - len(block) + block.index(b"\0")
+                raise InputError(f"{path.name} is not UTF-8 at byte {at} (zero): save it as UTF-8")
+    return digest.hexdigest()
 
 
 def _check_csv(path: Path) -> list[str]:

@@ -73,7 +73,9 @@ def _numbers(numbers: npt.NDArray[np.float64]) -> Facts:
     if not len(numbers):
         return {}
     low, high = float(numbers.min()), float(numbers.max())
-    counts, edges = np.histogram(numbers, bins=BUCKETS, range=(low, high))
+    edges = np.linspace(low, high, BUCKETS + 1)  # np.histogram refuses large, almost equal numbers
+    places = np.searchsorted(edges, numbers, side="right") - 1
+    counts = np.bincount(np.clip(places, 0, BUCKETS - 1), minlength=BUCKETS)
     buckets = [
         {"lower_bound": float(edge), "upper_bound": float(after), "count": int(count)}
         for edge, after, count in zip(edges[:-1], edges[1:], counts, strict=True)

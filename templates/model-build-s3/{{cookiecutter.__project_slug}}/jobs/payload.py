@@ -29,8 +29,8 @@ def rows(body: str | bytes, content_type: str) -> Rows:
             return [row for row in csv.reader(lines, strict=True) if row]
         if media_type(content_type) != JSON:
             raise InputError(f"content type {content_type!r} is not served: send {CSV} or {JSON}")
-        content = json.loads(text)
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+        content = json.loads(text, parse_int=_whole)
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"the request is not {content_type} ({error}): correct it") from error
     found = content.get("instances") if isinstance(content, dict) else content
     if isinstance(found, list):
@@ -38,6 +38,10 @@ def rows(body: str | bytes, content_type: str) -> Rows:
             if all(isinstance(row, kind) for row in found):
                 return found
     raise InputError('JSON must be {"instances": [...]}: send all rows as lists, or as objects')
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < 40 else float(digits)  # noqa: PLR2004 (beyond: no identifier)
 
 
 def columns(found: Rows, spec: Spec) -> dict[str, list[Any]]:
@@ -61,12 +65,13 @@ def columns(found: Rows, spec: Spec) -> dict[str, list[Any]]:
     cells: dict[str, list[Any]] = {name: [] for name in needed}
     checked: list[str] | None = None
     for number, (header, row) in enumerate(records, start=1):
-        if len(row) != len(header):
-            line = f"row {number} has {len(row)} fields instead of {len(header)}"
-            raise InputError(f"{line}: send {listing(header)} in this order, without {target}")
         if header != checked:
             _check_header(header, known, needed, number)
             checked = header
+        if len(row) != len(header):
+            line = f"row {number} has {len(row)} fields instead of {len(header)}"
+            rest = "" if target in header else f", without {target}"
+            raise InputError(f"{line}: send {listing(header)} in this order{rest}")
         record = dict(zip(header, row, strict=True))
         for name, column in cells.items():
             cell = record[name]

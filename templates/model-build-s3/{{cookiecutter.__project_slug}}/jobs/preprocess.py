@@ -91,10 +91,9 @@ def prepare(
 def _no_target(target: str, columns: pd.Index, file: str) -> str:
     if len(columns) == 1 and any(mark in str(columns[0]) for mark in ";\t|"):
         return f"target column {target!r} is not in {file}: its fields must be parted by commas"
+    names = listing([repr(name) for name in columns])
     remedy = f"correct problem.target_column in {_CONFIG}"
-    return (
-        f"target column {target!r} is not in {file}, which has {listing(list(columns))}: {remedy}"
-    )
+    return f"target column {target!r} is not in {file}, which has {names}: {remedy}"
 
 
 def _locator(name: str, data: table.Table) -> Where:
@@ -135,21 +134,25 @@ def encode_target(
     """
     name, missing = f"target column {raw.name!r}", raw.isna().to_numpy()
     if missing.any():
-        at = f"{missing.sum()} rows, the first in {place(int(missing.argmax()))}"
+        at = f"{place(int(missing.argmax()))} ({missing.sum()} in all)"
         raise InputError(f"{name} has no value in {at}: fill or remove (NA and None count too)")
+
+    def where(position: int) -> str:
+        return f"{name}, {place(position)}"
+
     numeric = pd.api.types.is_numeric_dtype(raw) and not pd.api.types.is_bool_dtype(raw)
     if problem_type == "regression":
         if not numeric and kind_of(raw, str(raw.name)) != "number":
             line = f"{name} is text in {place(0)}: regression needs numbers; correct the column"
             raise InputError(f"{line}, or problem.type in {_CONFIG}", raw.iloc[0])
-        goal = parse(raw, "number", lambda position: f"{name}, {place(position)}").to_numpy()
+        goal = parse(raw, "number", where, "correct the cell or remove the row").to_numpy()
         if goal.min() == goal.max():
             raise InputError(f"{name} has one value in all rows: there is nothing to learn")
         return goal, None
     values = texts(raw) if raw.dtype == object else raw
     fractional = False
     if numeric:
-        values = parse(raw, "number", lambda position: f"{name}, {place(position)}")
+        values = parse(raw, "number", where, "correct the cell or remove the row")
         fractional = bool((values % 1 != 0).any())
         values = values if fractional else values.astype("int64")
     codes, found = pd.factorize(values, sort=True)

@@ -45,9 +45,16 @@ class Hyperparameters:
 
 
 def fit(
-    train: job.Part, validation: job.Part, spec: features.Spec, hyper: Hyperparameters
+    train: job.Part,
+    validation: job.Part,
+    spec: features.Spec,
+    hyper: Hyperparameters,
+    threads: int = 0,
 ) -> tuple[xgb.Booster, dict[str, float]]:
-    """Return the model, cut to its best round, and the metrics of that round by name."""
+    """Return the model, cut to its best round, and the metrics of that round by name.
+
+    `threads` are those that XGBoost takes, by default one a core: the model does not depend on it.
+    """
     types = [feature["type"] for feature in spec["features"]]
     objective, metrics = OBJECTIVES[spec["problem_type"]]
     parameters: dict[str, Any] = {
@@ -58,6 +65,7 @@ def fit(
         "subsample": hyper.subsample,
         "seed": hyper.seed,
         "tree_method": "hist",
+        "nthread": threads,
     }
     if objective.startswith("multi:"):
         parameters["num_class"] = len(spec["target"]["labels"])
