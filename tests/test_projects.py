@@ -80,7 +80,9 @@ def test_make_sets_everything_up_from_nothing_and_again(repository, tmp_path):
 def test_shuffled_labels_are_stopped_by_the_gate(repository, tmp_path):
     project = born("folder", TEMPLATES[0], tmp_path / "project", repository, {})
     data = tmp_path / "shuffled.csv"
-    check(project, "-m", "pipeline", "sample")
+    sample = "data_source.stand_in(Settings.load(), None)"
+    imports = "from pipeline import data_source; from pipeline.settings import Settings"
+    check(project, "-c", f"{imports}; {sample}")
     frame = pd.read_csv(project / "data" / "sample.csv")
     frame["target"] = frame["target"].sample(frac=1, random_state=0).to_numpy()
     frame.to_csv(data, index=False)

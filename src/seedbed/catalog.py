@@ -37,11 +37,15 @@ class Question(_Strict):
 
 
 class Template(_Strict):
-    """One template: its one-line purpose, the layers from below to above, the question files."""
+    """One template: its one-line purpose, the layers from below to above, the question files.
+
+    `differs` names every path in which a project may differ from one of the first template.
+    """
 
     title: str
     layers: list[str]
     questions: list[str]
+    differs: list[str] = Field(default_factory=list, max_length=8)
 
 
 class Catalog(_Strict):

@@ -21,7 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
-from pipeline.settings import Settings, SettingsError  # noqa: E402 (found through the line above)
+from pipeline import data_source  # noqa: E402 (found through the line above)
+from pipeline.settings import Settings, SettingsError  # noqa: E402
 from stack import Stack, StackError  # noqa: E402
 
 STACKS = ("project", "registry", "data", "build", "source")
@@ -75,14 +76,14 @@ def project_id(name: str) -> str:
 
 
 def given(env: str, settings: Settings) -> dict[str, str]:
-    """Return the parameters that files give: `location` in config/data.yml is DataLocation."""
+    """Return the parameters that files give."""
     path = FOLDER / f"parameters-{env}.json"
     try:
         file = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"infra/{path.name} cannot be read ({error}): add or mend it") from None
-    values = {"Data" + key.title().replace("_", ""): value for key, value in settings.data.items()}
-    values |= {
+    values = {
+        **data_source.stack_parameters(settings),
         "Environment": env,
         "ModelPackageGroupName": settings.model_package_group,
         "ProjectId": project_id(settings.project + ("" if env == "dev" else f"-{env}")),

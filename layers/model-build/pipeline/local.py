@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -114,6 +115,7 @@ def run(
     root: Path,
     on_progress: Callable[[Step], None] = lambda _: None,
     execution: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
     skip_unsupported: bool = False,
 ) -> Result:
     """Execute the definition and return how it went; a failed step ends it.
@@ -125,6 +127,7 @@ def run(
         root: where S3, the registry (`root`/registry) and the runs' folders are.
         on_progress: called when a step starts, about every second while it runs, and at its end.
         execution: execution variables that are not to be made up, such as PipelineName.
+        environment: variables that every job gets here, such as where a service's stand-in is.
         skip_unsupported: leave out what cannot run here, and what depends on it.
 
     Raises:
@@ -136,8 +139,15 @@ def run(
             raise LocalError(f"{node.unsupported}: --skip-unsupported leaves it out")
     values = parameter_values(definition.get("Parameters", ()), parameters)
     root = root.resolve()  # jobs run in folders of their own
-    s3, known = S3(root / "s3", mounts), execution or {}
-    return Run(nodes, values, s3, root=root, on_progress=on_progress, execution=known).run()
+    return Run(
+        nodes,
+        values,
+        S3(root / "s3", mounts),
+        root=root,
+        on_progress=on_progress,
+        execution=execution or {},
+        environment=environment or {},
+    ).run()
 
 
 def order(steps: Sequence[Mapping[str, Any]]) -> list[Node]:
@@ -260,8 +270,10 @@ class Run:
         root: Path,
         on_progress: Callable[[Step], None],
         execution: Mapping[str, str],
+        environment: Mapping[str, str],
     ) -> None:
         self.nodes, self.s3, self.root, self.on_progress = nodes, s3, root, on_progress
+        self.environment = environment
         now = datetime.now(UTC)
         self.id = (
             execution.get("PipelineExecutionId") or f"{now:%Y%m%d%H%M%S}{secrets.token_hex(2)}"
@@ -467,7 +479,7 @@ class Run:
             subprocess.Popen(  # noqa: S603 (a job of this project)
                 [program, *arguments],
                 cwd=cwd,
-                env={**ours, "PYTHONUNBUFFERED": "1", **theirs},
+                env={**ours, "PYTHONUNBUFFERED": "1", **self.environment, **theirs},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -532,16 +544,18 @@ def write_json(path: Path, value: object) -> None:
     draft.replace(path)
 
 
-def pack(members: Mapping[str, Path], target: IO[bytes]) -> None:
+def pack(members: Mapping[str, Path | bytes], target: IO[bytes]) -> None:
     """Write a tar.gz that is the same for the same content: sorted, without times and owners."""
     with (
         gzip.GzipFile(filename="", fileobj=target, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as archive,
     ):
-        for name, path in sorted(members.items()):
+        for name, source in sorted(members.items()):
             member = tarfile.TarInfo(name)
-            member.size = path.stat().st_size
-            with path.open("rb") as content:
+            content = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+            with content:
+                member.size = content.seek(0, os.SEEK_END)
+                content.seek(0)
                 archive.addfile(member, content)
 
 

@@ -22,6 +22,7 @@ The project's pipeline, here and on SageMaker.
   python -m pipeline local                        run all of it here, on a sample of real data
   python -m pipeline local --data my.csv          the same on your own file
   python -m pipeline local --parameter SplitSeed=7
+  python -m pipeline explain                      show what a run reads
   python -m pipeline compile                      write the definition, offline
   python -m pipeline upsert                       upload the code, create or update the pipeline
   python -m pipeline start --wait                 start it in AWS and wait for its end
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("start", help="start the pipeline in AWS")
     _add_parameters(verb)
     verb.add_argument("--wait", action="store_true", help="until it ends; fails if it fails")
-    verbs.add_parser("sample", help="write data/sample.csv, real data for the project's problem")
+    verbs.add_parser("explain", help="show what a run reads, and how it asks for it")
     return top
 
 
@@ -139,12 +140,8 @@ def _check(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
-def _sample(settings: Settings, _: argparse.Namespace) -> int:
-    from pipeline import sample  # only now: it loads scikit-learn
-
-    path = ROOT / "data" / "sample.csv"
-    sample.write(settings.problem_type, settings.target_column, path)
-    print(f"written: {_shown(path)}")
+def _explain(settings: Settings, _: argparse.Namespace) -> int:
+    print(*data_source.explain(settings), sep="\n")
     return 0
 
 
@@ -152,7 +149,7 @@ def _local(settings: Settings, args: argparse.Namespace) -> int:
     if args.data and not args.data.exists():
         raise SettingsError(f"--data {args.data} does not exist: give it a file or folder")
     definition = json.loads(build(settings).definition())
-    mounts = data_source.local_mounts(settings, args.data)
+    stand_in = data_source.stand_in(settings, args.data)
     _put_code(settings)
     REPORTS.mkdir(parents=True, exist_ok=True)
     for stale in ("metrics.json", "report.html"):  # a run that fails early is to leave neither
@@ -160,14 +157,15 @@ def _local(settings: Settings, args: argparse.Namespace) -> int:
     result = local.run(
         definition,
         parameters=_parameters(settings, args),
-        mounts=mounts,
+        mounts=stand_in.mounts,
+        environment=stand_in.environment,
         root=LOCAL,
         on_progress=Progress(),
         execution={"PipelineName": settings.project},
         skip_unsupported=args.skip_unsupported,
     )
-    data = ", ".join(_shown(path) for path in mounts.values())
-    facts = _facts(settings, definition, result, data, _parameters(settings, args))
+    given = _parameters(settings, args)
+    facts = _facts(settings, definition, result, _shown(stand_in.data), given)
     if facts["metrics"]:
         _report(facts)
     if result.model_package is None:
@@ -321,7 +319,7 @@ COMMANDS = {
     "compile": _compile,
     "check": _check,
     "local": _local,
-    "sample": _sample,
+    "explain": _explain,
     "upsert": _upsert,
     "start": _start,
 }

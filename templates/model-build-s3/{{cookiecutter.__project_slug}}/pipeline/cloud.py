@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import data_source
 from pipeline.local import pack
 from pipeline.settings import ROOT, Settings, SettingsError
 from pipeline.steps import Code
@@ -25,29 +26,32 @@ class CloudError(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """The files of jobs/, and where they go: the address follows from the content alone."""
+    """The jobs' files, and where they go: the address follows from the content alone."""
 
-    files: Mapping[str, Path]
+    files: Mapping[str, bytes]
     code: Code
     prefix: str
 
     def objects(self) -> Iterator[tuple[str, bytes]]:
         """Yield keys and contents, the archive last: where it is, everything is."""
-        for name, path in self.files.items():
-            yield f"{self.prefix}/jobs/{name}", path.read_bytes()
+        for name, content in self.files.items():
+            yield f"{self.prefix}/jobs/{name}", content
         archive = io.BytesIO()
         pack(self.files, archive)
         yield f"{self.prefix}/jobs.tar.gz", archive.getvalue()
 
 
 def package(settings: Settings, root: Path = ROOT) -> Package:
-    """Return the package of jobs/: the same files give the same addresses everywhere."""
+    """Return the package of jobs/ and what the data source adds to it.
+
+    The same files give the same addresses everywhere.
+    """
     folder, digest = root / "jobs", hashlib.sha256()
     paths = [path for path in folder.rglob("*") if path.is_file()]
     names = {path.relative_to(folder).as_posix(): path for path in paths}
-    files = {name: names[name] for name in sorted(names) if not _ignored(name)}
-    for name, path in files.items():
-        content = path.read_bytes()
+    found = {name: path.read_bytes() for name, path in names.items() if not _ignored(name)}
+    files = dict(sorted((found | data_source.files(settings)).items()))
+    for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     prefix = f"code/{digest.hexdigest()}"
     base = f"s3://{settings.cloud.bucket}/{prefix}"

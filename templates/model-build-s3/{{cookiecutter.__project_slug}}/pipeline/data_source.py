@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.definition import AnyStep, Parameter, ParameterString, Text
+from pipeline.definition import ParameterString
 from pipeline.settings import ROOT, Block
+from pipeline.source import Source, StandIn
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
 
 # What the model registry takes as metadata: CustomerMetadataValue in botocore.
 ADDRESS = r"(?=.{1,256}$)s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.:/=+@-]*)?"
-
-
-@dataclass(frozen=True)
-class Source:
-    """What the pipeline is to know of its data."""
-
-    uri: Text  # what Preprocess reads: an S3 address, or a reference to a step's output
-    steps: Sequence[AnyStep]  # what must run before Preprocess
-    parameters: Sequence[Parameter]  # what each start may set
-    provenance: Mapping[str, Text]  # what the registered model says of its data
 
 
 def source(jobs: Jobs) -> Source:
@@ -51,8 +41,24 @@ def address(settings: Settings) -> str:
     return location
 
 
-def local_mounts(settings: Settings, data: Path | None) -> dict[str, Path]:
-    """Return which file or folder stands for which S3 address on this machine.
+def files(_: Settings) -> dict[str, bytes]:
+    """Return what the jobs need besides jobs/ to read the data, by file name: nothing."""
+    return {}
+
+
+def stack_parameters(settings: Settings) -> Mapping[str, str]:
+    """Return the parameters of infra/data.yml that config/data.yml gives."""
+    return {"DataLocation": address(settings)}
+
+
+def explain(settings: Settings) -> Iterator[str]:
+    """Yield, a line each, what a run reads."""
+    yield f"SageMaker reads every .csv or .parquet file below {address(settings)}"
+    yield "this machine reads data/sample.csv, or what DATA= names"
+
+
+def stand_in(settings: Settings, data: Path | None) -> StandIn:
+    """Return the file or folder that stands for the address on this machine.
 
     Without `data` it is the sample, which is exported when it is first needed.
     """
@@ -64,4 +70,4 @@ def local_mounts(settings: Settings, data: Path | None) -> dict[str, Path]:
             draft = data.with_suffix(".draft")  # a killed export is to leave no half of a sample
             sample.write(settings.problem_type, settings.target_column, draft)
             draft.replace(data)
-    return {address(settings): data}
+    return StandIn(data, mounts={address(settings): data})

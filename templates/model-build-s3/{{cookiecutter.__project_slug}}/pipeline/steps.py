@@ -53,7 +53,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Jobs:
-    """What all jobs share: one image, one role, one key, no network."""
+    """What all jobs share: one image, one role, one key; no network but for one that fetches."""
 
     settings: Settings
     code: Code
@@ -98,9 +98,16 @@ class Jobs:
         outputs: Sequence[str],
         arguments: Sequence[Text],
         property_files: Sequence[PropertyFile] = (),
+        fetches: bool = False,
     ) -> ProcessingStep:
-        """Return a step that runs jobs/`script` with each input and output in its own folder."""
+        """Return a step that runs jobs/`script` with each input and output in its own folder.
+
+        One that `fetches` data asks AWS for them: it has a network, and each run asks anew.
+        """
         sources = {"code": self.code.folder, **inputs}
+        common = {**self.common, "enable_network_isolation": not fetches}
+        if fetches:
+            common["cache_config"] = None
         return ProcessingStep(
             name,
             image_uri=self.settings.image.uri,
@@ -117,7 +124,7 @@ class Jobs:
                 for key in outputs
             ],
             property_files=property_files,
-            **self.common,
+            **common,
         )
 
 

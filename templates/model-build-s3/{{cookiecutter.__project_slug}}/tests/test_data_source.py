@@ -52,13 +52,13 @@ def test_a_misspelt_key_is_named(settings):
 
 
 def test_a_file_of_ones_own_stands_for_the_address(settings, tmp_path):
-    assert data_source.local_mounts(settings, tmp_path) == {"s3://bucket/rows/": tmp_path}
+    assert data_source.stand_in(settings, tmp_path).mounts == {"s3://bucket/rows/": tmp_path}
 
 
 def test_without_a_file_it_is_the_sample_which_is_exported_once(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(data_source, "ROOT", tmp_path)
-    (first,) = data_source.local_mounts(settings, None).values()
+    first = data_source.stand_in(settings, None).data
     assert settings.target_column in first.read_text().splitlines()[0].split(",")
     first.write_text("kept")
-    (second,) = data_source.local_mounts(settings, None).values()
+    second = data_source.stand_in(settings, None).data
     assert second.read_text() == "kept"

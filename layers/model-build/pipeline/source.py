@@ -1,0 +1,28 @@
+"""What a data source tells the pipeline: pipeline/data_source.py, which alone differs, fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.definition import AnyStep, Parameter, Text
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the pipeline is to know of its data."""
+
+    uri: Text  # what Preprocess reads: an S3 address, or a reference to a step's output
+    steps: Sequence[AnyStep]  # what must run before Preprocess
+    parameters: Sequence[Parameter]  # what each start may set
+    provenance: Mapping[str, Text]  # what the registered model says of its data
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What stands for the data on this machine."""
+
+    data: Path  # the file or folder, for people
+    mounts: Mapping[str, Path] = field(default_factory=dict)  # by S3 address
+    environment: Mapping[str, str] = field(default_factory=dict)  # of each job, here only
