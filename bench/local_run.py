@@ -36,8 +36,10 @@ def main() -> None:
         if rows.rows:
             generate(data, rows.rows, rows.columns)
         else:
-            run([sys.executable, "-m", "pipeline", "sample"], project)
             data = project / "data" / "sample.csv"
+            wanted = "from pipeline import sample; from pathlib import Path; "
+            wanted += f"sample.write('binary_classification', 'target', Path({str(data)!r}))"
+            run([sys.executable, "-c", wanted], project)
         print(json.dumps(measure(project, data, Path(scratch)), indent=2))
 
 

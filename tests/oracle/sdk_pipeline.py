@@ -92,12 +92,15 @@ class Wiring:
         inputs: dict[str, Any],
         outputs: list[str],
         arguments: list[Any],
+        *,
+        script: str = "",
+        fetches: bool = False,
         **more: Any,
     ) -> ProcessingStep:
         processor = Processor(
             role=self.cloud.role,
             image_uri=self.image,
-            entrypoint=["python3", f"{ML}/input/code/{name.lower()}.py"],
+            entrypoint=["python3", f"{ML}/input/code/{script or name.lower()}.py"],
             instance_count=1,
             instance_type=self.instance,
             volume_kms_key=self.volume_key,
@@ -105,7 +108,7 @@ class Wiring:
             max_runtime_in_seconds=LIMIT,
             sagemaker_session=self.session,
             network_config=NetworkConfig(
-                enable_network_isolation=True,
+                enable_network_isolation=not fetches,
                 encrypt_inter_container_traffic=True,
                 subnets=list(self.cloud.subnets) or None,
                 security_group_ids=list(self.cloud.security_groups) or None,
@@ -141,7 +144,7 @@ class Wiring:
                 ],
                 arguments=[*arguments, "--message-file", "/opt/ml/output/message"],
             ),
-            cache_config=self.cache,
+            cache_config=None if fetches else self.cache,
             **more,
         )
 
@@ -329,7 +332,85 @@ def s3(wiring: Wiring) -> tuple[Any, list[Any], list[Any], dict[str, Any]]:
     return location, [], [location], {"DataLocation": location}
 
 
-SOURCES = {"model-build-s3": s3}
+def started(wiring: Wiring) -> tuple[list[Any], list[Any]]:
+    """Return the parameters of the query, and the arguments by which the job gets them."""
+    words: list[Any] = []
+    parameters: list[Any] = []
+    for name, value in wiring.settings.data["parameters"].items():
+        parameter = ParameterString(name.title().replace("_", ""), value)
+        parameters.append(parameter)
+        words += ["--text", wiring.text(f"{name}=", parameter)]
+    return parameters, words
+
+
+def athena(wiring: Wiring) -> tuple[Any, list[Any], list[Any], dict[str, Any]]:
+    data, cloud = wiring.settings.data, wiring.cloud
+    parameters, words = started(wiring)
+    flags = {
+        "--sql": f"{ML}/input/code/training.sql",
+        "--output-dir": f"{ML}/output",
+        "--catalog": data["catalog"],
+        "--database": data["database"],
+        "--workgroup": data["workgroup"],
+        "--scan-limit": str(round(data["scan_limit_gb"] * 10**9)),
+        "--region": wiring.settings.region,
+        "--bucket": cloud.bucket,
+        "--key": cloud.kms_key,
+    }
+    arguments = [part for flag in flags.items() for part in flag] + words
+    outputs = ["data", "query"]
+    extract = wiring.processing("Extract", {}, outputs, arguments, script="query", fetches=True)
+    provenance = {
+        "DataCatalog": f"{data['catalog']}.{data['database']}",
+        "DataQuery": wiring.text(output(extract, "query"), "query.json", on="/"),
+    }
+    return output(extract, "data"), [extract], parameters, provenance
+
+
+def featurestore(wiring: Wiring) -> tuple[Any, list[Any], list[Any], dict[str, Any]]:
+    data, cloud = wiring.settings.data, wiring.cloud
+    as_of = ParameterString("AsOf", data["as_of"])
+    arguments = ["--request", f"{ML}/input/code/feature-store.json", "--output-dir", f"{ML}/output"]
+    arguments += ["--as-of", as_of, "--bucket", cloud.bucket, "--key", cloud.kms_key]
+    outputs, fetch = ["data", "query"], {"script": "feature_store", "fetches": True}
+    extract = wiring.processing("Extract", {}, outputs, arguments, **fetch)
+    steps = [extract]
+    if data["write_back"]:
+        back = [*arguments, "--write-back"]
+        steps.append(wiring.processing("WriteBack", {}, ["report"], back, **fetch))
+    labels = [data["labels"][key] for key in ("catalog", "database", "table")]
+    provenance = {
+        "AsOf": as_of,
+        "DataQuery": wiring.text(output(extract, "query"), "query.json", on="/"),
+        **{f"FeatureGroup{n}": group["arn"] for n, group in enumerate(data["groups"], start=1)},
+        "Labels": ".".join(labels),
+    }
+    return output(extract, "data"), steps, [as_of], provenance
+
+
+def datazone(wiring: Wiring) -> tuple[Any, list[Any], list[Any], dict[str, Any]]:
+    parameters, words = started(wiring)
+    flags = {
+        "--request": f"{ML}/input/code/datazone-request.json",
+        "--output-dir": f"{ML}/output",
+    }
+    arguments = [part for flag in flags.items() for part in flag] + words
+    outputs = ["data", "query"]
+    extract = wiring.processing("Extract", {}, outputs, arguments, script="datazone", fetches=True)
+    provenance = {
+        "DataZoneDomain": wiring.settings.data["domain"],
+        "DataZoneEnvironment": wiring.settings.data["environment"],
+        "DataQuery": wiring.text(output(extract, "query"), "query.json", on="/"),
+    }
+    return output(extract, "data"), [extract], parameters, provenance
+
+
+SOURCES = {
+    "model-build-s3": s3,
+    "model-build-athena": athena,
+    "model-build-featurestore": featurestore,
+    "model-build-datazone": datazone,
+}
 
 
 def build(template: str, settings: Any, code: Any, session: PipelineSession) -> Pipeline:

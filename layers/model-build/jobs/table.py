@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features import NO_VALUE, InputError
@@ -18,9 +20,12 @@ class Table:
     frame: pd.DataFrame
     files: tuple[tuple[Path, int], ...]  # each with its number of rows
     sha256: str
+    order: npt.NDArray[np.intp] | None = None  # which row of the files stands where
 
     def place(self, position: int) -> str:
         """Return the file and row of a position, as a spreadsheet counts: the header is row 1."""
+        if self.order is not None:
+            position = int(self.order[position])
         for path, rows in self.files:
             if position < rows:
                 return f"{path.name} row {_row_number(path, position)}"
@@ -67,7 +72,13 @@ def load(folder: Path) -> Table:
         for digest, path in zip(digests, paths, strict=True)
     ]
     whole = hashlib.sha256("".join(lines).encode()).hexdigest()
-    return Table(frame, files, digests[0] if len(paths) == 1 else whole)
+    order = None
+    if any(path.suffix.lower() == ".parquet" for path in paths):
+        # A query leaves its rows in any order; the same rows are to be split alike in each run.
+        hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+        order = np.argsort(hashes, kind="stable")
+        frame = frame.iloc[order].reset_index(drop=True)
+    return Table(frame, files, digests[0] if len(paths) == 1 else whole, order)
 
 
 def _digest(path: Path) -> str:
@@ -125,9 +136,9 @@ def _read(path: Path, header: list[str], dtypes: dict[str, type]) -> pd.DataFram
     """Read one file; exact floats, so that a served row meets the very numbers of training."""
     try:
         if not header:
-            frame = pd.read_parquet(path).astype(dtypes)
+            frame = pd.read_parquet(path)
             frame.columns = frame.columns.map(str)
-            return frame
+            return _plain(frame).astype(dtypes)
         return pd.read_csv(
             path,
             header=0,
@@ -144,6 +155,21 @@ def _read(path: Path, header: list[str], dtypes: dict[str, type]) -> pd.DataFram
         raise InputError(f"{path.name} needs pyarrow, which is not installed: use CSV") from error
     except (ValueError, OSError) as error:
         raise InputError(f"{path.name} cannot be read ({error}): export it again") from error
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return Parquet's decimals as numbers and its dates as times: a model takes no others."""
+    made = {}
+    for name in frame.select_dtypes(include=[object]):
+        kind = pd.api.types.infer_dtype(frame[name], skipna=True)
+        if kind == "decimal":
+            made[name] = frame[name].astype("float64")
+        elif kind == "date":
+            made[name] = pd.to_datetime(frame[name])
+        elif kind in ("bytes", "mixed"):
+            line = f"column {name!r} holds lists, maps or bytes, which no model takes"
+            raise InputError(f"{line}: leave it out, or select its parts")
+    return frame.assign(**made)
 
 
 def _row_number(path: Path, position: int) -> int:

@@ -149,11 +149,11 @@ def _local(settings: Settings, args: argparse.Namespace) -> int:
     if args.data and not args.data.exists():
         raise SettingsError(f"--data {args.data} does not exist: give it a file or folder")
     definition = json.loads(build(settings).definition())
-    stand_in = data_source.stand_in(settings, args.data)
-    _put_code(settings)
     REPORTS.mkdir(parents=True, exist_ok=True)
     for stale in ("metrics.json", "report.html"):  # a run that fails early is to leave neither
         (REPORTS / stale).unlink(missing_ok=True)
+    stand_in = data_source.stand_in(settings, args.data)
+    _put_code(settings)
     result = local.run(
         definition,
         parameters=_parameters(settings, args),

@@ -182,6 +182,7 @@ class Settings:
 
 
 NAME = r"(?=.{1,63}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*"
+LONGEST_VALUE = 200  # characters: a container's argument has at most 256, its name included
 NAME_HINT = "1 to 63 letters, digits or hyphens, with a letter or digit at both ends"
 
 
@@ -244,6 +245,18 @@ class Block:
         if len(values) != count or plain != values or not isclose(sum(plain), 1, abs_tol=1e-6):
             raise self.wrong(key, values, remedy)
         return tuple(float(value) for value in values)
+
+    def named(self, key: str) -> dict[str, str | int | float]:
+        """Return named numbers and short texts: they become parameters of the pipeline."""
+        found = self.take(key, dict, "a block of names and values, or {}")
+        for name, value in found.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", str(name)):
+                raise self.wrong(key, name, "names of lower-case letters, digits or _")
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            if not fits and not (isinstance(value, str) and 0 < len(value) <= LONGEST_VALUE):
+                remedy = f"a number, or text of 1 to {LONGEST_VALUE} characters in quotes"
+                raise self.wrong(f"{key}.{name}", value, remedy)
+        return dict(found)
 
     def finish(self) -> None:
         """Name a key that nothing reads: most likely it is misspelt."""

@@ -16,41 +16,63 @@ def compiled():
 
 
 def at(compiled, path):
-    """Return the part of the definition that holds the last member of a path, and that member."""
+    """Return the part of the definition that holds the last member of a path, and that member.
+
+    An item of a list goes by its number, or by its Name: what stands before it is the source's.
+    """
     *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
     value = compiled
     for part in parents:
-        value = value[part]
+        if isinstance(value, list) and isinstance(part, str):
+            value = next(item for item in value if item["Name"] == part)
+        else:
+            value = value[part]
     return value, last
 
 
 NOWHERE = {"Get": "Steps.Nowhere.ModelArtifacts.S3ModelArtifacts"}
-CLUSTER = "Steps/0/Arguments/ProcessingResources/ClusterConfig"
-ENTRYPOINT = "Steps/0/Arguments/AppSpecification/ContainerEntrypoint"
-CONDITION = "Steps/3/Arguments/Conditions/0"
-REGISTER = "Steps/3/Arguments/IfSteps/0/Arguments"
-CHANNEL = "Steps/1/Arguments/InputDataConfig/1/DataSource/S3DataSource/S3Uri"
+CLUSTER = "Steps/Preprocess/Arguments/ProcessingResources/ClusterConfig"
+ENTRYPOINT = "Steps/Preprocess/Arguments/AppSpecification/ContainerEntrypoint"
+CONDITION = "Steps/Gate/Arguments/Conditions/0"
+REGISTER = "Steps/Gate/Arguments/IfSteps/0/Arguments"
+CHANNEL = "Steps/Train/Arguments/InputDataConfig/1/DataSource/S3DataSource/S3Uri"
 SEEDED = {
-    "an unknown member": ("Steps/1/Arguments/HyperParams", {}, "did you mean HyperParameters"),
-    "a missing member": ("Steps/1/Arguments/RoleArn", None, "requires it"),
-    "a number for text": ("Steps/1/Arguments/HyperParameters/rounds", 400, "write it as text"),
+    "an unknown member": ("Steps/Train/Arguments/HyperParams", {}, "did you mean HyperParameters"),
+    "a missing member": ("Steps/Train/Arguments/RoleArn", None, "requires it"),
+    "a number for text": ("Steps/Train/Arguments/HyperParameters/rounds", 400, "write it as text"),
     "a number parameter for text": (
-        "Steps/1/Arguments/HyperParameters/seed",
+        "Steps/Train/Arguments/HyperParameters/seed",
         {"Get": "Parameters.SplitSeed"},
         "write it as text, or wrap it in Join",
     ),
     "a text for a number": (f"{CLUSTER}/InstanceCount", "1", "it takes type integer"),
     "a flag for a number": (f"{CLUSTER}/InstanceCount", True, "it takes type integer"),
-    "a number for a flag": ("Steps/1/Arguments/EnableNetworkIsolation", 1, "it takes type boolean"),
+    "a number for a flag": (
+        "Steps/Train/Arguments/EnableNetworkIsolation",
+        1,
+        "it takes type boolean",
+    ),
     "a number too high": (f"{CLUSTER}/VolumeSizeInGB", 99999, "at most 16384"),
     "an unknown choice": (
-        "Steps/0/Arguments/ProcessingInputs/0/S3Input/S3DataType",
+        "Steps/Preprocess/Arguments/ProcessingInputs/0/S3Input/S3DataType",
         "S3Folder",
         "such as S3Prefix",
     ),
-    "an instance type that is none": ("Parameters/1/DefaultValue", "ml.m5.xlrage", "ml.m5.xlarge"),
-    "a key where the disks have none": ("Parameters/1/DefaultValue", "ml.g5.xlarge", "of its own"),
-    "an ARN that is none": ("Steps/1/Arguments/RoleArn", "Execution-role-of-ours", "must match"),
+    "an instance type that is none": (
+        "Parameters/InstanceType/DefaultValue",
+        "ml.m5.xlrage",
+        "ml.m5.xlarge",
+    ),
+    "a key where the disks have none": (
+        "Parameters/InstanceType/DefaultValue",
+        "ml.g5.xlarge",
+        "of its own",
+    ),
+    "an ARN that is none": (
+        "Steps/Train/Arguments/RoleArn",
+        "Execution-role-of-ours",
+        "must match",
+    ),
     "a long entrypoint": (f"{ENTRYPOINT}/1", "x" * 257, "at most 256"),
     "a long entrypoint with a variable": (
         f"{ENTRYPOINT}/1",
@@ -88,26 +110,34 @@ SEEDED = {
         "property file 'metrics' of Evaluate",
     ),
     "a property file in no output": (
-        "Steps/2/PropertyFiles/0/OutputName",
+        "Steps/Evaluate/PropertyFiles/0/OutputName",
         "metrics",
         "the step has evaluation",
     ),
     "no path in a property file": (f"{CONDITION}/LeftValue/Std:JsonGet/Path", "", "no Path"),
     "an unknown condition": (f"{CONDITION}/Type", "AtLeast", "GreaterThanOrEqualTo"),
-    "no condition": ("Steps/3/Arguments/Conditions", [], "is empty"),
-    "an unknown step type": ("Steps/0/Type", "Preprocessing", "use one of Processing"),
-    "the same name twice": ("Steps/1/Name", "Preprocess", "rename all but one"),
-    "a name that is none": ("Steps/3/Name", "The gate", "must match"),
+    "no condition": ("Steps/Gate/Arguments/Conditions", [], "is empty"),
+    "an unknown step type": ("Steps/Preprocess/Type", "Preprocessing", "use one of Processing"),
+    "the same name twice": ("Steps/Train/Name", "Preprocess", "rename all but one"),
+    "a name that is none": ("Steps/Gate/Name", "The gate", "must match"),
     "a cycle": (
-        "Steps/0/Arguments/ProcessingInputs/1/S3Input/S3Uri",
+        "Steps/Preprocess/Arguments/ProcessingInputs/1/S3Input/S3Uri",
         {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"},
         "a cycle",
     ),
-    "a default of another type": ("Parameters/2/DefaultValue", "high", "no Float"),
-    "a parameter type that is none": ("Parameters/2/Type", "Number", "use one of String"),
+    "a default of another type": ("Parameters/GateThreshold/DefaultValue", "high", "no Float"),
+    "a parameter type that is none": (
+        "Parameters/GateThreshold/Type",
+        "Number",
+        "use one of String",
+    ),
     "metadata too long": (f"{REGISTER}/CustomerMetadataProperties/Note", "x" * 257, "at most 256"),
     "metadata with a comma": (f"{REGISTER}/CustomerMetadataProperties/Note", "a, b", "must match"),
-    "a cache without a duration": ("Steps/0/CacheConfig/ExpireAfter", "soon", "write one as P30D"),
+    "a cache without a duration": (
+        "Steps/Preprocess/CacheConfig/ExpireAfter",
+        "soon",
+        "write one as P30D",
+    ),
     "another version": ("Version", "2021-01-01", "write 2020-12-01"),
 }
 

@@ -1,7 +1,10 @@
 """Writes a small data set to start with: scikit-learn's own, so nothing is downloaded."""
 
+import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from sklearn import datasets  # type: ignore[import-untyped] # scikit-learn carries no types
 
 LOADERS = {
@@ -28,3 +31,25 @@ def write(problem_type: str, target_column: str, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False, lineterminator="\n")
     return path
+
+
+def write_tables(problem_type: str, folder: Path) -> None:
+    """Write observations.csv and outcomes.csv, as a data lake holds what `write` puts together.
+
+    Each record is observed twice, the first time wrongly, and decided the day after the second.
+    """
+    bunch = LOADERS[problem_type](as_frame=True)
+    names = getattr(bunch, "target_names", None)
+    frame = bunch.data.rename(columns=lambda name: re.sub(r"\W+", "_", name.split("/")[0]))
+    record = pd.Series(np.arange(len(frame))).map("R{:05d}".format)
+    decided = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(len(frame)) % 365, unit="D")
+    first = frame.sample(frac=1, random_state=0).reset_index(drop=True)
+    parts = [
+        part.assign(record_id=record, observed_on=decided - pd.Timedelta(days=age))
+        for part, age in ((first, 30), (frame, 1))
+    ]
+    outcome = bunch.target if names is None else names[bunch.target]
+    outcomes = pd.DataFrame({"record_id": record, "decided_on": decided, "outcome": outcome})
+    folder.mkdir(parents=True)
+    for name, table in (("observations", pd.concat(parts)), ("outcomes", outcomes)):
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")

@@ -53,9 +53,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, line, capsys, folders)
 def test_bad_data_leaves_no_report_of_an_earlier_run(folders, capsys):
     (folders / "reports").mkdir()
     (folders / "reports/metrics.json").write_text("{}")
-    (folders / "bad.csv").write_text("")
-    assert command.main(["local", "--data", str(folders / "bad.csv")]) == 2
-    assert capsys.readouterr().err.startswith("error: Preprocess: ")
+    bad = folders / "bad" / "lake" / "bad.csv"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("")
+    assert command.main(["local", "--data", str(folders / "bad")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
     assert list((folders / "reports").iterdir()) == []
     assert not (folders / ".local/registry").exists()
 
