@@ -72,9 +72,9 @@ images: .venv-oracle/.synced ## refresh the table of container images from SageM
 	@$(MAKE) --no-print-directory compose
 
 lock: setup ## resolve the locks again (with UPGRADE=1: to the newest versions)
-	@for group in dev oracle; do \
+	@for group in "dev --extra sandbox" oracle; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    $(if $(UPGRADE),--upgrade) pyproject.toml --group $$group --output-file requirements/$$group.lock; done
+	    $(if $(UPGRADE),--upgrade) pyproject.toml --group $$group --output-file requirements/$${group%% *}.lock; done
 	@$(BIN)/seedbed compose >/dev/null && rm -rf build/lock && $(BIN)/seedbed new model-build-s3 build/lock >/dev/null
 	@cp layers/model-build/requirements.lock build/lock/
 	@cd build/lock && ../../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -14,6 +14,9 @@ import pytest
 from cookiecutter.main import cookiecutter
 
 from seedbed import catalog, render
+from seedbed.sandbox.fixture import sandbox, sandbox_server
+
+__all__ = ["sandbox", "sandbox_server"]  # fixtures: one server a session, empty for each test
 
 ROOT = catalog.CHECKOUT
 TEMPLATES = list(catalog.load(ROOT).templates)

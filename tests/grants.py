@@ -45,6 +45,14 @@ def statements(file: str, template: Mapping[str, Any]) -> Iterator[Statement]:
     """Yield every statement of a template that allows something, whichever way its Fn::If go."""
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::LakeFormation::PrincipalPermissions":
+            actions = tuple(sorted(f"lakeformation:{name}" for name in properties["Permissions"]))
+            yield Statement(f"{file}.{name}", actions, (lake(properties["Resource"]),))
+        if resource["Type"] == "AWS::RAM::ResourceShare":
+            granted = (shown(arn) for arn in branches(properties["PermissionArns"]))
+            actions = tuple(sorted(text.rpartition("/")[2] for text in granted))
+            shared = tuple(sorted(shown(arn) for arn in branches(properties["ResourceArns"])))
+            yield Statement(f"{file}.{name}", actions, shared)
         documents = [
             (f"{file}.{name}/{policy['PolicyName']}", policy["PolicyDocument"])
             for policy in branches(properties.get("Policies", []))
@@ -60,6 +68,13 @@ def statements(file: str, template: Mapping[str, Any]) -> Iterator[Statement]:
                         tuple(sorted(branches(one["Action"]))),
                         tuple(sorted(shown(r) for r in branches(one["Resource"]))),
                     )
+
+
+def lake(resource: Mapping[str, Any]) -> str:
+    """Return what Lake Formation grants something on: a database, or the tables of one."""
+    (kind, parts), *_ = resource.items()
+    name = shown(parts.get("DatabaseName") or parts["Name"])
+    return f"database {name}" if kind == "Database" else f"tables of {name}"
 
 
 def branches(value: Any) -> Iterator[Any]:

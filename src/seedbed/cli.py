@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -180,3 +181,87 @@ def compose(
         raise typer.Exit(1)
     if not changed:
         out.print(f"{len(tree)} files are as composed.")
+
+
+sandbox = typer.Typer(
+    help="A laptop-sized AWS organisation: one process, one endpoint, unmodified boto3.",
+    no_args_is_help=True,
+)
+app.add_typer(sandbox, name="sandbox")
+
+
+@sandbox.command()
+def up(
+    org: Annotated[
+        Path | None, typer.Option(help="A YAML file with the organisation's accounts.")
+    ] = None,
+    account: Annotated[
+        str, typer.Option(help="Whose administrator the exported credentials are.")
+    ] = "hub",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Start it in the background, or find the one that runs; print the endpoint and the exports.
+
+    Example: eval "$(seedbed sandbox up --account dev)"; aws s3 ls
+    """
+    lifecycle = _lifecycle()
+    made = lifecycle.up(organisation=org)
+    if as_json:
+        print(json.dumps({"endpoint": made.endpoint, **made.environment(account)}, indent=2))
+        return
+    print(f"# {made.endpoint}; accounts: {', '.join(made.organisation.accounts)}")
+    print(lifecycle.exports(made, account), end="")
+
+
+@sandbox.command()
+def status(*, as_json: Json = False) -> None:
+    """Tell whether it runs, and what it holds; exit code 1 if it does not."""
+    told = _lifecycle().status()
+    if as_json:
+        print(json.dumps(told, indent=2))
+    elif told is None:
+        out.print("no sandbox runs here; start one with `seedbed sandbox up`", markup=False)
+    else:
+        for name in ("endpoint", "folder", "region", "calls"):
+            out.print(f"{name:<9} {told[name]}", markup=False, highlight=False)
+        for name, account in told["accounts"].items():
+            line = f"account   {name:<11} {account['id']}  {account['ou']}"
+            out.print(line.rstrip(), markup=False, highlight=False)
+    raise typer.Exit(told is None)
+
+
+@sandbox.command()
+def reset() -> None:
+    """Forget everything that was made in it."""
+    _lifecycle().reset()
+    out.print("the sandbox is empty again")
+
+
+@sandbox.command()
+def down() -> None:
+    """Stop it and whatever it started."""
+    ended = _lifecycle().down()
+    out.print("the sandbox has ended" if ended else "no sandbox ran here")
+
+
+@sandbox.command("report")
+def sandbox_report(*, as_json: Json = False) -> None:
+    """List calls by role, the statements that allowed them, and granted actions never used."""
+    told = _lifecycle().find().report()
+    if as_json:
+        print(json.dumps(told, indent=2))
+        return
+    from seedbed.sandbox import report
+
+    print(report.text(told), end="")
+
+
+def _lifecycle() -> ModuleType:
+    """Return the sandbox's life cycle. Raises SeedbedError where the extra is not installed."""
+    try:
+        from seedbed.sandbox import lifecycle
+    except ImportError as error:
+        line = f"the sandbox needs {error.name}, which is not installed"
+        raise SeedbedError(f"{line}: pip install 'seedbed[sandbox]'") from None
+    return lifecycle

@@ -20,7 +20,7 @@ HELP = """\
 The project's pipeline, here and on SageMaker.
 
   python -m pipeline local                        run all of it here, on a sample of real data
-  python -m pipeline local --data my.csv          the same on your own file
+  python -m pipeline local --data path            the same on your own data
   python -m pipeline local --parameter SplitSeed=7
   python -m pipeline explain                      show what a run reads
   python -m pipeline compile                      write the definition, offline

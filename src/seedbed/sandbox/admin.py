@@ -1,0 +1,106 @@
+"""The admin API below /_sandbox/: what boto3 has no words for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from seedbed.sandbox import chaos, moto_state, report
+from seedbed.sandbox.identity import Principal
+from seedbed.sandbox.protocol import Reply
+
+if TYPE_CHECKING:
+    from seedbed.sandbox.server import Front
+
+
+def answer(front: Front, method: str, path: str, body: bytes) -> Reply:
+    """Carry out one admin request; the answer is JSON."""
+    handler = HANDLERS.get((method, path))
+    if handler is None:
+        known = ", ".join(f"{verb} /_sandbox/{name}" for verb, name in HANDLERS)
+        return _json(404, {"error": f"no {method} /_sandbox/{path}; there are: {known}"})
+    try:
+        return _json(200, handler(front, json.loads(body) if body else {}))
+    except (KeyError, TypeError, ValueError) as error:
+        return _json(400, {"error": f"{method} /_sandbox/{path}: {error}"})
+
+
+def _json(status: int, value: object) -> Reply:
+    body = json.dumps(value, default=str).encode()
+    return Reply(status, {"Content-Type": "application/json"}, body)
+
+
+def _status(front: Front, _: dict[str, Any]) -> object:
+    world = front.world
+    organisation = world.organisation
+    return {
+        "endpoint": world.endpoint,
+        "folder": str(world.folder),
+        "region": world.region,
+        "calls": len(world.calls),
+        "accounts": {
+            name: {
+                "id": account.id,
+                "ou": account.ou,
+                "org_path": organisation.path(account.id),
+                "access_key": account.access_key,
+            }
+            for name, account in organisation.accounts.items()
+        },
+    }
+
+
+def _reset(front: Front, _: dict[str, Any]) -> object:
+    front.reset()
+    return {"reset": True}
+
+
+def _calls(front: Front, _: dict[str, Any]) -> object:
+    return [asdict(call) for call in list(front.world.calls)]
+
+
+def _advance(front: Front, body: dict[str, Any]) -> object:
+    front.world.advance(float(body["seconds"]))
+    return {"now": front.world.now()}
+
+
+def _report(front: Front, _: dict[str, Any]) -> object:
+    return report.report(list(front.world.calls))
+
+
+def _chaos(front: Front, body: dict[str, Any]) -> object:
+    front.chaos = chaos.Chaos.parse(int(body.get("seed", 0)), body.get("rules", []))
+    return {"rules": len(front.chaos.rules)}
+
+
+def _become(front: Front, body: dict[str, Any]) -> object:
+    """Give a role's credentials without asking its trust policy: for tests of its permissions."""
+    arn = body["role_arn"]
+    if moto_state.role(arn) is None:
+        raise ValueError(f"there is no role {arn}")
+    principal = Principal(arn.split(":")[4], arn, "role", body.get("session_name", "sandbox"))
+    session = front.world.grant(principal)
+    return {
+        "aws_access_key_id": session.access_key,
+        "aws_secret_access_key": session.secret_key,
+        "aws_session_token": session.token,
+    }
+
+
+def _shutdown(front: Front, _: dict[str, Any]) -> object:
+    front.shutdown()
+    return {"shutdown": True}
+
+
+HANDLERS: dict[tuple[str, str], Callable[[Front, dict[str, Any]], object]] = {
+    ("GET", "status"): _status,
+    ("POST", "reset"): _reset,
+    ("GET", "calls"): _calls,
+    ("POST", "advance"): _advance,
+    ("POST", "become"): _become,
+    ("GET", "report"): _report,
+    ("PUT", "chaos"): _chaos,
+    ("POST", "shutdown"): _shutdown,
+}

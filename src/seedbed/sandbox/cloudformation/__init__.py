@@ -1,0 +1,1 @@
+"""CloudFormation for the sandbox: templates, handlers of resources, operations on stacks."""

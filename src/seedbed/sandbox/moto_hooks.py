@@ -1,0 +1,125 @@
+"""Everywhere that we reach into moto's internals; each hook has a contract test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import moto
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, iam_backends
+from moto.moto_api._internal import mock_random
+from moto.organizations import utils as organization_ids
+from moto.organizations.models import organizations_backends
+
+from seedbed.sandbox.organisation import ADMIN_ROLE, ORGANISATION, ROOT, unit_id
+
+if TYPE_CHECKING:
+    from seedbed.sandbox.organisation import Organisation
+    from seedbed.sandbox.world import World
+
+PARTITION = "aws"
+ANYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Sid": "Admin", "Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+
+
+def reset(world: World) -> None:
+    """Empty moto, seed its ids, and build the organisation and its roles in it."""
+    BackendDict.reset()
+    organizations_backends.master_accounts.clear()
+    reset_model_data()
+    mock_random.seed(world.seed)
+    _build_tree(world.organisation)
+    for account in world.organisation.accounts.values():
+        _create_admin(account.id)
+
+
+def _build_tree(organisation: Organisation) -> None:
+    management = organisation.accounts["management"]
+    backend = organizations_backends[management.id][PARTITION]
+    with (
+        patch.object(organization_ids, "make_random_org_id", lambda: ORGANISATION),
+        patch.object(organization_ids, "make_random_root_id", lambda: ROOT),
+        patch.object(organization_ids, "make_random_account_id", lambda: management.id),
+    ):
+        backend.create_organization(organisation.region)
+    backend.accounts[0].name = management.name
+    for unit in organisation.units():
+        parent, _, name = unit.rpartition("/")
+        with patch.object(organization_ids, "make_random_ou_id", lambda _, u=unit: unit_id(u)):
+            backend.create_organizational_unit(Name=name, ParentId=_parent(parent))
+    for account in organisation.accounts.values():
+        if account is not management:
+            with patch.object(organization_ids, "make_random_account_id", lambda a=account: a.id):
+                email = f"{account.name}@example.com"
+                backend.create_account(AccountName=account.name, Email=email)
+        moved = {"SourceParentId": ROOT, "DestinationParentId": _parent(account.ou)}
+        backend.move_account(AccountId=account.id, **moved)
+        # AWS's default role; a template of ours must not lean on it.
+        iam_backends[account.id][PARTITION].delete_role("OrganizationAccountAccessRole")
+
+
+def _parent(unit: str) -> str:
+    return unit_id(unit) if unit else ROOT
+
+
+def _create_admin(account_id: str) -> None:
+    trust: dict[str, Any] = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Organisation",
+                "Effect": "Allow",
+                "Principal": {"AWS": "*"},
+                "Action": ["sts:AssumeRole", "sts:TagSession"],
+                "Condition": {"StringEquals": {"aws:PrincipalOrgID": ORGANISATION}},
+            }
+        ],
+    }
+    backend = iam_backends[account_id][PARTITION]
+    role = backend.create_role(
+        ADMIN_ROLE, json.dumps(trust), "/", None, "The sandbox's administrator", [], "43200"
+    )
+    role.put_policy("admin", json.dumps(ANYTHING))
+
+
+MANAGED = "arn:aws:iam::aws:policy/"
+
+
+def provide_managed_policies(account: str, params: Mapping[str, Any]) -> None:
+    """Put the AWS-managed policies that a request names into an account's IAM.
+
+    moto would parse all of them (5 MB) for every account; we take only what is asked for.
+    """
+    backend = iam_backends[account][PARTITION]
+    for value in params.values():
+        if isinstance(value, str) and value.startswith(MANAGED):
+            name = value.rsplit("/", 1)[-1]
+            if value not in backend.managed_policies and name in _managed():
+                policy = AWSManagedPolicy.from_data(name, account, "us-east-1", _managed()[name])
+                if policy.arn == value:
+                    backend.managed_policies[value] = policy
+
+
+@cache
+def _managed() -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(aws_managed_policies_data)
+    return parsed
+
+
+# botocore name -> moto's, where not the same without hyphens
+MOTO_NAMES = {"lambda": "awslambda", "sagemaker-runtime": "sagemakerruntime"}
+
+
+def has_service(service: str) -> bool:
+    """Tell whether moto has a service of that botocore name at all."""
+    name = MOTO_NAMES.get(service, service.replace("-", ""))
+    return (Path(moto.__file__).parent / name).is_dir()

@@ -1,0 +1,76 @@
+"""Our own services, by botocore name; a module is imported when its service is first called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seedbed.sandbox.service import Service
+    from seedbed.sandbox.world import World
+
+# botocore name -> "module:Class" below this package
+CLASSES = {
+    "cloudformation": "cloudformation:CloudFormation",
+    "events": "events:Events",
+    "s3": "s3:S3",
+    "sts": "sts:STS",
+}
+
+# What moto would answer as if it had happened, and has no service of ours yet. `service:*` or an
+# operation; every one is refused by name, as moto's silent success would be a false green.
+REFUSED = frozenset(
+    {
+        "codebuild:StartBuild",
+        "codebuild:StartBuildBatch",
+        "codepipeline:*",
+        "lambda:Invoke",
+        "lambda:InvokeAsync",
+        "sagemaker:CreateEndpoint",
+        "sagemaker:CreateHyperParameterTuningJob",
+        "sagemaker:CreateProcessingJob",
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:CreateTransformJob",
+        "sagemaker:StartPipelineExecution",
+        "sagemaker:UpdateModelPackage",
+        "servicecatalog:*",
+    }
+)
+
+# Path prefix -> botocore name of the service whose `serve` answers plain HTTP there
+PATHS = {
+    "/_cfn/": "cloudformation",
+}
+
+
+class Registry:
+    """The services of one world, made on first use."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._made: dict[str, Service | None] = {}
+
+    def get(self, name: str) -> Service | None:
+        """Return our service of that botocore name, or None: then moto answers."""
+        with self._world.lock:
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
+
+    def _make(self, name: str) -> Service | None:
+        if name not in CLASSES:
+            return None
+        module_name, class_name = CLASSES[name].split(":")
+        module = importlib.import_module(f"{__name__}.{module_name}")
+        made: Service = getattr(module, class_name)(self._world)
+        return made
+
+    def at(self, path: str) -> Service | None:
+        """Return the service that answers plain HTTP at a path."""
+        for prefix, name in PATHS.items():
+            if path.startswith(prefix):
+                return self.get(name)
+        return None
+
+    def forget(self) -> None:
+        self._made.clear()

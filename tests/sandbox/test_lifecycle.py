@@ -1,0 +1,147 @@
+"""Up, status, reset, down; and nothing left behind, however the owner dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from seedbed.errors import SeedbedError
+from seedbed.sandbox import lifecycle
+from seedbed.sandbox.fixture import start
+
+
+def gone(pid, seconds=10):
+    deadline = time.monotonic() + seconds
+    while lifecycle._start_time(pid) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.fixture
+def home(tmp_path):
+    yield tmp_path / "home"
+    lifecycle.down(tmp_path / "home")
+
+
+def test_up_status_reset_down(home):
+    made = lifecycle.up(home)
+    pid = json.loads((home / "state.json").read_text())["pid"]
+    assert lifecycle.up(home).endpoint == made.endpoint
+    made.client("sqs").create_queue(QueueName="q")
+    assert lifecycle.status(home)["endpoint"] == made.endpoint
+    lifecycle.reset(home)
+    assert "QueueUrls" not in made.client("sqs").list_queues()
+    assert f"export AWS_ENDPOINT_URL={made.endpoint}\n" in lifecycle.exports(made)
+    assert lifecycle.down(home)
+    assert gone(pid)
+    assert lifecycle.status(home) is None
+    assert not lifecycle.down(home)
+
+
+def test_killed_it_can_come_up_again(home):
+    first = lifecycle.up(home)
+    pid = json.loads((home / "state.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
+    assert lifecycle.status(home) is None
+    assert lifecycle.up(home).endpoint != first.endpoint
+
+
+def test_a_pid_that_was_taken_again_is_not_ours(home):
+    home.mkdir()
+    state = {"endpoint": "http://127.0.0.1:1", "pid": os.getpid(), "started": "long ago"}
+    (home / "state.json").write_text(json.dumps(state))
+    assert lifecycle.status(home) is None
+    assert not lifecycle.down(home)
+    with pytest.raises(SeedbedError, match="seedbed sandbox up"):
+        lifecycle.reset(home)
+
+
+def test_a_wrong_organisation_is_told_before_anything_starts(home, tmp_path):
+    (tmp_path / "org.yml").write_text("accounts: {}")
+    with pytest.raises(SeedbedError, match="management"):
+        lifecycle.up(home, organisation=tmp_path / "org.yml")
+    assert not home.exists()
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from seedbed.sandbox.fixture import start
+server = start(Path(sys.argv[1]))
+print(server.process.pid, flush=True)
+time.sleep(600)
+"""
+
+# A sandbox in a process, with a subprocess that has a child of its own, then killed.
+BUSY = """
+import sys
+from pathlib import Path
+from seedbed.sandbox.world import World
+world = World(Path(sys.argv[1]))
+child = world.popen(["sh", "-c", "sleep 600 & echo $!; wait"], env={}, stdout=-1)
+print(child.pid, int(child.stdout.readline()), flush=True)
+sys.stdin.read()
+"""
+
+
+def run(script, folder):
+    command = [sys.executable, "-c", script, str(folder)]
+    return subprocess.Popen(command, stdin=-1, stdout=subprocess.PIPE, text=True)
+
+
+def test_killing_the_owner_leaves_no_process_and_no_file(tmp_path):
+    folder = tmp_path / "sandbox"
+    owner = run(OWNER, folder)
+    server = int(owner.stdout.readline())
+    owner.kill()
+    owner.communicate()
+    assert gone(server)
+    assert not folder.exists()
+
+
+def test_killing_the_server_takes_its_subprocesses_along(tmp_path):
+    server = run(BUSY, tmp_path / "w")
+    pids = [int(pid) for pid in server.stdout.readline().split()]
+    server.kill()
+    server.communicate()
+    assert all(gone(pid) for pid in pids)
+
+
+def test_stop_ends_subprocesses_and_threads(tmp_path):
+    from seedbed.sandbox.world import World
+
+    world = World(tmp_path / "w")
+    child = world.popen(["sleep", "600"], env={})
+    waiting = world.spawn("wait", world.wait, 600)
+    world.stop()
+    assert child.poll() is not None
+    assert waiting.result() is True
+
+
+def test_a_subprocess_reports_its_exit_and_output(tmp_path):
+    from seedbed.sandbox.world import World
+
+    world = World(tmp_path / "w")
+    child = world.popen(
+        ["sh", "-c", "echo $GREETING; exit 3"], env={"GREETING": "hi"}, stdout=-1, text=True
+    )
+    assert child.communicate()[0] == "hi\n"
+    assert child.returncode == 3
+    world.stop()
+
+
+def test_an_owned_sandbox_stops_and_takes_its_folder(tmp_path):
+    made = start(tmp_path / "s")
+    made.client("sqs").list_queues()
+    made.stop()
+    assert made.process.returncode == 0
+    assert not (tmp_path / "s").exists()
