@@ -335,7 +335,7 @@ def failure(reason: str, query: Query) -> str:
 def parquet(folder: Path) -> tuple[int, dict[str, str]]:
     """Return the number of rows and the columns' types of the Parquet files in a folder."""
     try:
-        from pyarrow import parquet as files
+        from pyarrow import parquet as files  # type: ignore[import-untyped]
     except ImportError as error:
         line = "pyarrow is not installed, so no Parquet can be read"
         raise InputError(f"{line}: take an image that has it (config/container.json)") from error
@@ -369,7 +369,7 @@ class Duck:
                 raise InputError(f"{line}: select less, or raise scan_limit_gb")
             rows, schema = 0, None
             with self._refused():
-                reader = connection.execute(text, dict(query.parameters)).to_arrow_reader(BATCH)
+                reader = connection.sql(text, params=dict(query.parameters)).to_arrow_reader(BATCH)
                 schema = reader.schema
                 with files.ParquetWriter(folder / "part-00000.parquet", schema) as writer:
                     for batch in reader:
@@ -537,7 +537,7 @@ def translated(query: Query, known: Lake) -> tuple[str, list[tuple[str, str]]]:
     tree = _read(query.sql)
     used = _tables(tree, query.database, known)
     _bind(tree, query.parameters)
-    types = {
+    types: dict[str, object] = {
         database: {
             table: {column: _athena_type(kind) for column, kind in columns.items()}
             for table, columns in tables.items()
@@ -836,7 +836,11 @@ class Rewrite:
         from_, to = kind(node.this), KIND_OF.get(node.to.this.name, "")
         trying = type(node).__name__ == "TryCast"
         written = type(node.this).__name__ == "Literal" and not node.this.is_string
-        if from_ == "null" or (from_, to) in PLAIN_CASTS or (written and to in NUMBERS):
+        if (
+            from_ == "null"
+            or (from_, to) in PLAIN_CASTS
+            or (written and to in ("float", "decimal"))
+        ):
             if to == "text" and node.to.expressions:
                 raise unsupported(node, "CAST it AS varchar, without a length")
             return node
@@ -970,7 +974,7 @@ class Rewrite:
     def _substring(self, node: Node) -> Node:
         self._kinds(node, node.this, "text")
         for part in (node.args.get("start"), node.args.get("length")):
-            if part is not None and not (part.is_int and int(part.name) > 0):
+            if part is not None and not _counted(part):
                 raise unsupported(node, "begin at 1 or later, by numbers that are written")
         return node
 
@@ -982,11 +986,12 @@ class Rewrite:
     def _split(self, node: Node) -> Node:
         if node.args.get("limit"):
             raise unsupported(node)
-        return self._kinds(node, node.this, "text")
+        self._kinds(node, node.this, "text")
+        return self._typed(node, "ARRAY<VARCHAR>")
 
     def _splitpart(self, node: Node) -> Node:
         index = node.args["part_index"]
-        if not (index.is_int and int(index.name) > 0):
+        if not _counted(index):
             raise unsupported(node, "count from 1, by a number that is written")
         parts = {"a": node.this, "b": node.args["delimiter"], "c": index}
         return self._parsed("LIST_EXTRACT(STR_SPLIT(a, b), c)", **parts)
@@ -1069,6 +1074,11 @@ class Rewrite:
         return self._parsed(f"ARG_{name}_NULL(a, b)", a=node.this, b=node.expression)
 
     _argmin = _argmax
+
+
+def _counted(node: Node) -> bool:
+    """Say whether a node is a written whole number from 1."""
+    return type(node).__name__ == "Literal" and node.is_int and int(node.name) > 0
 
 
 def _within() -> tuple[type, ...]:
