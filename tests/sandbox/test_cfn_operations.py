@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from access import allow, make_role
+from access import allow, make_role, refused
 from botocore.exceptions import ClientError
 from cfn_stacks import (
     QUEUE,
@@ -201,6 +201,42 @@ def test_a_stacks_role_makes_the_resources(cf, sandbox, sqs):
     assert queues(sqs) == ["q"]
     with pytest.raises(ClientError, match="absent is invalid or cannot be assumed"):
         create(cf, "t", one(QUEUE), RoleARN=arn.replace("maker", "absent"))
+
+
+@pytest.mark.parametrize("service", ["cloudformation.amazonaws.com", "lambda.amazonaws.com", ""])
+def test_whoever_names_a_stacks_role_must_be_allowed_to_pass_it(sandbox, service):
+    maker = make_role(sandbox, "maker", allow("sqs:*"), trust=json.dumps(TRUST))
+    condition = {"StringEquals": {"iam:PassedToService": service}}
+    passing = [allow("iam:PassRole", maker, Condition=condition)] if service else []
+    make_role(sandbox, "person", allow("cloudformation:*"), *passing)
+    cf = sandbox.client("cloudformation", role="person")
+    thing = one(QUEUE, {"QueueName": "q"})
+    said = {"StackName": "s", "TemplateBody": body(thing)}
+    change_set = {"ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    if service.startswith("cloudformation"):
+        assert create(cf, "s", thing, RoleARN=maker)["StackStatus"] == "CREATE_COMPLETE"
+        cf.update_stack(**{**said, "TemplateBody": body(one(QUEUE))}, RoleARN=maker)
+        assert settle(cf, "s")["StackStatus"] == "UPDATE_COMPLETE"
+        assert delete(cf, "s", RoleARN=maker)["StackStatus"] == "DELETE_COMPLETE"
+        return
+    for ask in (
+        lambda: cf.create_stack(**said, RoleARN=maker),
+        lambda: cf.create_change_set(**said, **change_set, RoleARN=maker),
+    ):
+        with refused("AccessDenied", "iam:PassRole", maker):
+            ask()
+    admin = sandbox.client("cloudformation")
+    create(admin, "s", thing, RoleARN=maker)
+    for ask in (
+        lambda: cf.update_stack(**{**said, "TemplateBody": body(one(QUEUE))}, RoleARN=maker),
+        lambda: cf.delete_stack(StackName="s", RoleARN=maker),
+        lambda: cf.rollback_stack(StackName="s", RoleARN=maker),
+        lambda: cf.continue_update_rollback(StackName="s", RoleARN=maker),
+    ):
+        with refused("AccessDenied", "iam:PassRole", maker):
+            ask()
+    # The stack keeps its role: whoever may change the stack need not pass it again.
+    assert update(cf, "s", one(QUEUE))["StackStatus"] == "UPDATE_COMPLETE"
 
 
 # Templates

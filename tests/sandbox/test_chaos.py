@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import boto3
 import pytest
 from access import make_role, refused
@@ -10,7 +13,10 @@ from botocore.exceptions import ConnectionClosedError
 
 from seedbed.errors import SeedbedError
 from seedbed.sandbox.chaos import KINDS, Chaos
+from seedbed.sandbox.handle import Sandbox
 from seedbed.sandbox.identity import Principal
+from seedbed.sandbox.server import Server
+from seedbed.sandbox.world import World
 
 ANN = Principal("333333333333", "arn:aws:iam::333333333333:role/ann", "role", session_name="s")
 
@@ -55,6 +61,27 @@ def test_timeout_ends_the_connection(sandbox, sqs):
         sqs.create_queue(QueueName="q")
     assert queues(sandbox) == 0
     assert sandbox.calls(operation="CreateQueue")[0]["error"] == "ConnectionClosed"
+
+
+def test_a_timeout_leaves_no_connection_behind(tmp_path):
+    server = Server(World(tmp_path / "w")).start()
+    try:
+        sandbox = Sandbox(server.world.endpoint, server.world.folder, server.world.organisation)
+        sandbox.chaos({"match": "sqs:*", "kind": "timeout"})
+        sqs = sandbox.client("sqs")
+        before = set(threading.enumerate())
+        with pytest.raises(ConnectionClosedError):
+            sqs.list_queues()
+        tries = sandbox.calls(operation="ListQueues")
+        assert len(tries) > 1, "boto3 has tried again"
+        deadline = time.monotonic() + 5
+        while left := {one for one in threading.enumerate() if "process_request" in one.name}:
+            # The connection of `sandbox.calls` has been answered, and may stay.
+            if len(left - before) <= 1:
+                break
+            assert time.monotonic() < deadline, left
+    finally:
+        server.stop()
 
 
 def test_after_takes_effect_and_fails(sandbox, sqs):

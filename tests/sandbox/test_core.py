@@ -609,6 +609,45 @@ def test_moto_is_asked_only_for_what_it_has():
     assert not moto_hooks.has_service("codeconnections")
 
 
+def test_a_bucket_logs_before_its_target_has_a_policy(sandbox):
+    s3 = sandbox.client("s3")
+    for name in ("bucket-a", "logs-a"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration=HERE)
+    principal = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
+    s3.put_bucket_policy(
+        Bucket="logs-a", Policy=document({**principal, "Resource": "arn:aws:s3:::logs-a/*"})
+    )
+    said = {"LoggingEnabled": {"TargetBucket": "logs-a", "TargetPrefix": "a/"}}
+    s3.put_bucket_logging(Bucket="bucket-a", BucketLoggingStatus=said)
+    assert s3.get_bucket_logging(Bucket="bucket-a")["LoggingEnabled"] == said["LoggingEnabled"]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "taken"),
+    [
+        ({"Service": ["codebuild.amazonaws.com", "codepipeline.amazonaws.com"]}, True),
+        ({"Service": "codepipeline.amazonaws.com"}, True),
+        ({"Service": ["codebuild.amazonaws.com"]}, False),
+        ({"AWS": "arn:aws:iam::333333333333:root"}, False),
+    ],
+)
+def test_a_pipelines_role_is_taken_as_its_trust_policy_says(sandbox, trusted, taken):
+    arn = make_role(sandbox, "runner", trust=trusting(trusted))
+    action = {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"}
+    stages = [
+        {"name": name, "actions": [{"name": name, "actionTypeId": action}]} for name in ("a", "b")
+    ]
+    asked = {"name": "p", "roleArn": arn, "stages": stages}
+    asked["artifactStore"] = {"type": "S3", "location": "bucket-a"}
+    codepipeline = sandbox.client("codepipeline")
+    if taken:
+        codepipeline.create_pipeline(pipeline=asked)
+        assert codepipeline.get_pipeline(name="p")["pipeline"]["roleArn"] == arn
+    else:
+        with refused("InvalidStructureException", "AssumeRole"):
+            codepipeline.create_pipeline(pipeline=asked)
+
+
 def test_reset_forgets_everything_and_repeats_its_ids(world, local):
     def run():
         made = admin(world, "kms").create_key()["KeyMetadata"]["KeyId"]

@@ -116,6 +116,40 @@ def test_killing_the_server_takes_its_subprocesses_along(tmp_path):
     assert all(gone(pid) for pid in pids)
 
 
+def test_killed_in_the_middle_of_its_work_it_leaves_no_file_elsewhere(home, tmp_path, monkeypatch):
+    elsewhere = {name: tmp_path / name.lower() for name in ("TMPDIR", "HOME")}
+    for name, folder in elsewhere.items():
+        folder.mkdir()
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.chdir(elsewhere["HOME"])
+    made = lifecycle.up(home)
+    pid = json.loads((home / "state.json").read_text())["pid"]
+    s3 = made.client("s3")
+    place = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="bucket-a", CreateBucketConfiguration=place)
+    s3.put_object(Bucket="bucket-a", Key="k", Body=bytes(20_000_000))  # moto spools to a file
+    # boto3 tries a throttled call again, so the stack is under way when the kill comes.
+    made.chaos({"match": "sqs:CreateQueue", "kind": "throttle"})
+    queues = {f"Queue{number}": {"Type": "AWS::SQS::Queue"} for number in range(20)}
+    cf = made.client("cloudformation")
+    cf.create_stack(StackName="s", TemplateBody=json.dumps({"Resources": queues}))
+    os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
+    written = [path for folder in elsewhere.values() for path in folder.rglob("*")]
+    assert written == []
+
+
+def test_a_subprocess_keeps_its_files_below_the_folder(tmp_path):
+    from seedbed.sandbox.world import World
+
+    world = World(tmp_path / "w")
+    child = world.popen(["sh", "-c", "echo ~; mktemp"], env={}, stdout=-1, text=True)
+    told = child.communicate()[0].split()
+    assert len(told) == 2
+    assert all(path.startswith(str(world.folder)) for path in told)
+    world.stop()
+
+
 def test_stop_ends_subprocesses_and_threads(tmp_path):
     from seedbed.sandbox.world import World
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -94,7 +95,66 @@ def _create_admin(account_id: str) -> None:
 MANAGED = "arn:aws:iam::aws:policy/"
 
 
-def provide_managed_policies(account: str, params: Mapping[str, Any]) -> None:
+def prepare(service: str, account: str, params: Mapping[str, Any]) -> None:
+    """Mend what moto gets wrong, before it is asked for the first time."""
+    if service == "iam":
+        _provide_managed_policies(account, params)
+    elif service == "s3":
+        _let_buckets_log()
+    elif service == "codepipeline":
+        _read_trust_in_full()
+
+
+@cache
+def _let_buckets_log() -> None:
+    """Take server access logging as it comes.
+
+    moto wants the target's policy first, which a stack makes after the buckets, and fails over a
+    principal "*".
+    """
+    from moto.s3.models import FakeBucket
+
+    _replace(FakeBucket, "_log_permissions_enabled_policy", staticmethod(lambda **_: True))
+
+
+@cache
+def _read_trust_in_full() -> None:
+    """Find codepipeline.amazonaws.com in lists and among other principals too."""
+    from moto.codepipeline.models import CodePipelineBackend
+
+    def roles(backend: Any) -> _Trust:
+        return _Trust(iam_backends[backend.account_id][backend.partition])
+
+    _replace(CodePipelineBackend, "iam_backend", property(roles))
+
+
+class _Trust:
+    """An account's roles, their trust policies with one service a statement."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def get_role_by_arn(self, arn: str) -> SimpleNamespace:
+        document = json.loads(self._backend.get_role_by_arn(arn).assume_role_policy_document)
+        plain = [
+            {"Principal": {"Service": service}}
+            for statement in _listed(document["Statement"])
+            if statement["Effect"] == "Allow" and isinstance(statement.get("Principal"), Mapping)
+            for service in _listed(statement["Principal"].get("Service", []))
+        ]
+        return SimpleNamespace(assume_role_policy_document=json.dumps({"Statement": plain}))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _replace(owner: type, name: str, value: object) -> None:
+    getattr(owner, name)  # a moto that renames it must not take our patch in silence
+    setattr(owner, name, value)
+
+
+def _provide_managed_policies(account: str, params: Mapping[str, Any]) -> None:
     """Put the AWS-managed policies that a request names into an account's IAM.
 
     moto would parse all of them (5 MB) for every account; we take only what is asked for.

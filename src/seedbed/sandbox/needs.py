@@ -210,7 +210,10 @@ def tags_of(params: Mapping[str, Any]) -> dict[str, str]:
 
 def _passed_roles(asked: Asked) -> list[Need]:
     service = iam_actions.PASSED_TO.get(asked.prefix)
-    verbs = ("Create", "Update", "Put", "Start", "Register", "Delete", "Execute", "Run", "Add")
+    verbs = (
+        "Create", "Update", "Put", "Start", "Register", "Delete", "Execute", "Run", "Add",
+        "Rollback", "Continue",
+    )  # fmt: skip
     if service is None or not asked.operation.startswith(verbs):
         return []
     if asked.prefix == "iam":

@@ -166,7 +166,18 @@ def result(operation: Operation, value: Mapping[str, Any], request_id: str) -> R
     """
     if operation.model.output_shape is not None:
         _check(value, operation.model.output_shape, operation.full_name)
-    return _serialise(operation, value, request_id)
+    reply = _serialise(operation, value, request_id)
+    status = _status(operation, value)
+    return Reply(status, reply.headers, reply.body) if status else reply
+
+
+def _status(operation: Operation, value: Mapping[str, Any]) -> int:
+    """Return the HTTP status that a member of the result stands for; 0 if none does."""
+    members = operation.model.output_shape.members if operation.model.output_shape else {}
+    for name, shape in members.items():
+        if shape.serialization.get("location") == "statusCode" and name in value:
+            return int(value[name])
+    return 0
 
 
 def failure(operation: Operation, error: ServiceError, request_id: str) -> Reply:

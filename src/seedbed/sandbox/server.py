@@ -179,8 +179,7 @@ class Front:
         if ours is not None and ours.has(operation.name):
             value = ours.call(ctx, operation.name, operation.params)
             return protocol.result(operation, value, ctx.request_id)
-        if operation.service == "iam":
-            moto_hooks.provide_managed_policies(ctx.owner, operation.params)
+        moto_hooks.prepare(operation.service, ctx.owner, operation.params)
         if {f"{operation.service}:*", operation.full_name} & REFUSED:
             raise unsupported(operation.full_name)
         if ours is not None:

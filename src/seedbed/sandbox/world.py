@@ -352,10 +352,16 @@ class World:
     ) -> subprocess.Popen[Any]:
         """Start a subprocess that cannot outlive the sandbox, not even after kill -9.
 
-        `env` is the whole environment; PATH is added. It runs unsandboxed on the host.
+        `env` is the whole environment; PATH is added, and a HOME and TMPDIR below our folder.
+        It runs unsandboxed on the host.
         """
         lifeline, ours = os.pipe()
-        environment = {"PATH": os.environ.get("PATH", os.defpath), **env}
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.path("home")),  # else tools would look the user's up, and write there
+            "TMPDIR": str(self.path("tmp")),
+            **env,
+        }
         leashed = [sys.executable, "-I", "-S", str(LEASH), str(lifeline), *command]
         try:
             process: subprocess.Popen[Any] = subprocess.Popen(  # noqa: S603 (that is its purpose)

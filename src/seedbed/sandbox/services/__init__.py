@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 CLASSES = {
     "cloudformation": "cloudformation:CloudFormation",
     "events": "events:Events",
+    "lambda": "lambda_:Lambda",
     "s3": "s3:S3",
     "sts": "sts:STS",
 }
@@ -23,8 +24,9 @@ REFUSED = frozenset(
     {
         "codebuild:StartBuild",
         "codebuild:StartBuildBatch",
-        "codepipeline:*",
-        "lambda:Invoke",
+        "codepipeline:GetPipelineExecution",
+        "codepipeline:ListPipelineExecutions",
+        "codepipeline:StartPipelineExecution",
         "lambda:InvokeAsync",
         "sagemaker:CreateEndpoint",
         "sagemaker:CreateHyperParameterTuningJob",
