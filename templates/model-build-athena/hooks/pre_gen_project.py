@@ -32,7 +32,7 @@ RULES = json.loads(r"""{% raw %}{
   },
   "data_database": {
     "pattern": "\\A[a-z0-9_]{1,128}\\Z",
-    "message": "must be 1 to 128 lower-case letters, digits or _"
+    "message": "must be 1 to 128 lower-case letters, digits or _; and target_column must be in lower case, as Athena answers"
   },
   "data_catalog": {
     "pattern": "\\A[A-Za-z0-9_@-]{1,128}\\Z",
@@ -54,6 +54,7 @@ RULES = json.loads(r"""{% raw %}{
 CHECKS = {
 {% set gate_metric = cookiecutter.gate_metric %}{% set problem_type = cookiecutter.problem_type %}    "gate_metric": {{ gate_metric in { 'binary_classification': ['auc', 'accuracy', 'precision', 'recall', 'f1'], 'multiclass_classification': ['accuracy', 'weighted_precision', 'weighted_recall', 'weighted_f1'], 'regression': ['r2', 'rmse', 'mse', 'mae']}[problem_type] }},
 {% set gate_metric = cookiecutter.gate_metric %}{% set gate_threshold = cookiecutter.gate_threshold %}    "gate_threshold": {{ gate_metric in ['rmse', 'mse', 'mae'] or gate_threshold | float <= 1 }},
+{% set target_column = cookiecutter.target_column %}    "data_database": {{ target_column == target_column | lower }},
 }
 
 for name, rule in RULES.items():

@@ -32,7 +32,7 @@ RULES = json.loads(r"""{% raw %}{
   },
   "data_domain_id": {
     "pattern": "\\Adzd[-_][a-zA-Z0-9_-]{1,36}\\Z",
-    "message": "must be the id of a domain, such as dzd_4k2example9q"
+    "message": "must be the id of a domain, such as dzd_4k2example9q; and target_column must be in lower case, as Athena answers"
   },
   "data_project_id": {
     "pattern": "\\A[a-zA-Z0-9_-]{1,36}\\Z",
@@ -54,6 +54,7 @@ RULES = json.loads(r"""{% raw %}{
 CHECKS = {
 {% set gate_metric = cookiecutter.gate_metric %}{% set problem_type = cookiecutter.problem_type %}    "gate_metric": {{ gate_metric in { 'binary_classification': ['auc', 'accuracy', 'precision', 'recall', 'f1'], 'multiclass_classification': ['accuracy', 'weighted_precision', 'weighted_recall', 'weighted_f1'], 'regression': ['r2', 'rmse', 'mse', 'mae']}[problem_type] }},
 {% set gate_metric = cookiecutter.gate_metric %}{% set gate_threshold = cookiecutter.gate_threshold %}    "gate_threshold": {{ gate_metric in ['rmse', 'mse', 'mae'] or gate_threshold | float <= 1 }},
+{% set target_column = cookiecutter.target_column %}    "data_domain_id": {{ target_column == target_column | lower }},
 }
 
 for name, rule in RULES.items():

@@ -36,7 +36,7 @@ RULES = json.loads(r"""{% raw %}{
   },
   "data_labels": {
     "pattern": "\\A[a-z0-9_]{1,128}\\.[a-z0-9_]{1,128}\\Z",
-    "message": "must be database.table, each of lower-case letters, digits or _"
+    "message": "must be database.table, each of lower-case letters, digits or _; and target_column must be in lower case, as Athena answers"
   },
   "data_offline_store": {
     "pattern": "\\As3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([\\w.:=+@-]+/)*\\Z",
@@ -55,6 +55,7 @@ CHECKS = {
 {% set gate_metric = cookiecutter.gate_metric %}{% set problem_type = cookiecutter.problem_type %}    "gate_metric": {{ gate_metric in { 'binary_classification': ['auc', 'accuracy', 'precision', 'recall', 'f1'], 'multiclass_classification': ['accuracy', 'weighted_precision', 'weighted_recall', 'weighted_f1'], 'regression': ['r2', 'rmse', 'mse', 'mae']}[problem_type] }},
 {% set gate_metric = cookiecutter.gate_metric %}{% set gate_threshold = cookiecutter.gate_threshold %}    "gate_threshold": {{ gate_metric in ['rmse', 'mse', 'mae'] or gate_threshold | float <= 1 }},
 {% set aws_region = cookiecutter.aws_region %}{% set data_feature_groups = cookiecutter.data_feature_groups %}    "data_feature_groups": {{ data_feature_groups.count(':sagemaker:' ~ aws_region ~ ':') == data_feature_groups.count('feature-group/') }},
+{% set target_column = cookiecutter.target_column %}    "data_labels": {{ target_column == target_column | lower }},
 }
 
 for name, rule in RULES.items():
