@@ -21,6 +21,7 @@ STACKS = {  # in the order in which a project deploys them
     "project": "model-build/infra/project.yml",
     "data-s3": "data-s3/infra/data.yml",
     "registry": "model-build/infra/registry.yml",
+    "build": "model-build/infra/build.yml",
     "source": "model-build/infra/source.yml",
     "data-athena": "data-athena/infra/data.yml",
     "data-featurestore": "data-featurestore/infra/data.yml",
@@ -38,7 +39,6 @@ GIVEN = {
     "SubnetIds": "subnet-0123456789abcdef0",
     "SecurityGroupIds": "sg-0123456789abcdef0",
     "PackageIndexUrl": "https://packages.example.com/simple",
-    "BuildProjectName": "seedbed-p1",
     "RepositoryId": "churn",
     "GitHost": "codecommit",
     "ConnectionArn": "",
@@ -57,11 +57,7 @@ OVERRIDES = {
     "data-athena": {"ProjectId": "p2"},  # one data source a project: their policies share a name
     "data-featurestore": {"ProjectId": "p3"},
 }
-# moto takes no project without a source of its own, and keeps no policy of a group: these wait for
-# the sandbox's CodeBuild and SageMaker, and stand here as soon as those are registered.
-if "codebuild" in CLASSES:
-    STACKS["build"] = "model-build/infra/build.yml"
-if "sagemaker" not in CLASSES:
+if "sagemaker" not in CLASSES:  # moto keeps no policy of a model package group
     OVERRIDES["registry"] = {"ReaderAccountIds": ""}
 # bucket's property -> the call that reads it
 BUCKET = {
@@ -196,6 +192,19 @@ def read_key(sandbox, key, given):
     assert list(lost(given, found)) == []
 
 
+def read_project(sandbox, name, given):
+    (found,) = sandbox.client("codebuild").batch_get_projects(names=[name])["projects"]
+    assert list(lost(given, found)) == []
+
+
+def read_logs(sandbox, name, given):
+    logs = sandbox.client("logs")
+    (found,) = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    tags = logs.list_tags_for_resource(resourceArn=found["logGroupArn"])["tags"]
+    found["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    assert list(lost(given, found)) == []
+
+
 def read_pipeline(sandbox, name, given):
     codepipeline = sandbox.client("codepipeline")
     found = codepipeline.get_pipeline(name=name)
@@ -248,7 +257,9 @@ READERS = {
     "AWS::Events::Rule": read_rule,
     "AWS::SNS::Topic": read_topic,
     "AWS::KMS::Key": read_key,
+    "AWS::CodeBuild::Project": read_project,
     "AWS::CodePipeline::Pipeline": read_pipeline,
+    "AWS::Logs::LogGroup": read_logs,
     "AWS::Athena::DataCatalog": read_catalog,
     "AWS::Athena::WorkGroup": read_workgroup,
     "AWS::LakeFormation::PrincipalPermissions": read_grant,
@@ -306,6 +317,27 @@ def test_every_property_is_read_back(deployed, name):
     for event in done:
         given = json.loads(event["ResourceProperties"])
         read(deployed, event["ResourceType"], event["PhysicalResourceId"], given)
+
+
+def test_what_no_service_carries_out_is_refused_by_name(deployed):
+    cf = deployed.client("cloudformation")
+    text = (LAYERS / "data-datazone/infra/data.yml").read_text(encoding="utf-8")
+    given = {
+        "DataDomainId": "dzd_1",
+        "DataEnvironmentId": "e1",
+        "DataProjectId": "j1",
+        "ExecutionRoleArn": f"arn:aws:iam::{deployed.account('dev')}:role/seedbed-admin",
+        "ExecutionRoleName": "seedbed-admin",
+        "ProjectId": "p4",
+    }
+    said = {"TemplateBody": text, "Capabilities": ALL, "Parameters": parameters(given)}
+    cf.create_stack(StackName="datazone", **said)
+    assert settle(cf, "datazone")["StackStatus"] == "ROLLBACK_COMPLETE"
+    events = cf.describe_stack_events(StackName="datazone")["StackEvents"]
+    (failed,) = [one for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
+    told = (failed["LogicalResourceId"], failed["ResourceType"])
+    assert told == ("Membership", "AWS::DataZone::ProjectMembership")
+    assert "NotImplementedInSandbox" in failed["ResourceStatusReason"]
 
 
 def test_what_holds_models_and_data_stays_when_the_stack_is_deleted(deployed):

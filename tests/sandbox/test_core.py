@@ -623,16 +623,17 @@ def test_a_bucket_logs_before_its_target_has_a_policy(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("trusted", "taken"),
+    ("trusted", "effect", "taken"),
     [
-        ({"Service": ["codebuild.amazonaws.com", "codepipeline.amazonaws.com"]}, True),
-        ({"Service": "codepipeline.amazonaws.com"}, True),
-        ({"Service": ["codebuild.amazonaws.com"]}, False),
-        ({"AWS": "arn:aws:iam::333333333333:root"}, False),
+        ({"Service": ["codebuild.amazonaws.com", "codepipeline.amazonaws.com"]}, "Allow", True),
+        ({"Service": "codepipeline.amazonaws.com"}, "Allow", True),
+        ({"Service": "codepipeline.amazonaws.com"}, "Deny", False),
+        ({"Service": ["codebuild.amazonaws.com"]}, "Allow", False),
+        ({"AWS": "arn:aws:iam::333333333333:root"}, "Allow", False),
     ],
 )
-def test_a_pipelines_role_is_taken_as_its_trust_policy_says(sandbox, trusted, taken):
-    arn = make_role(sandbox, "runner", trust=trusting(trusted))
+def test_a_pipelines_role_is_taken_as_its_trust_policy_says(sandbox, trusted, effect, taken):
+    arn = make_role(sandbox, "runner", trust=trusting(trusted, Effect=effect))
     action = {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"}
     stages = [
         {"name": name, "actions": [{"name": name, "actionTypeId": action}]} for name in ("a", "b")

@@ -117,7 +117,7 @@ def test_killing_the_server_takes_its_subprocesses_along(tmp_path):
 
 
 def test_killed_in_the_middle_of_its_work_it_leaves_no_file_elsewhere(home, tmp_path, monkeypatch):
-    elsewhere = {name: tmp_path / name.lower() for name in ("TMPDIR", "HOME")}
+    elsewhere = {name: tmp_path / f"watched-{name}" for name in ("TMPDIR", "HOME")}
     for name, folder in elsewhere.items():
         folder.mkdir()
         monkeypatch.setenv(name, str(folder))
@@ -147,6 +147,18 @@ def test_a_subprocess_keeps_its_files_below_the_folder(tmp_path):
     told = child.communicate()[0].split()
     assert len(told) == 2
     assert all(path.startswith(str(world.folder)) for path in told)
+    world.stop()
+
+
+def test_killing_a_subprocess_kills_what_it_started(tmp_path):
+    from seedbed.sandbox.world import World
+
+    world = World(tmp_path / "w")
+    child = world.popen(["sh", "-c", "sleep 600 & echo $!; wait"], env={}, stdout=-1, text=True)
+    grandchild = int(child.stdout.readline())
+    child.kill()
+    assert child.communicate(timeout=10)[0] == ""
+    assert gone(grandchild)
     world.stop()
 
 

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
 import botocore.session
@@ -138,6 +138,16 @@ class Call:
     via: tuple[str, ...] = ()
 
 
+class Leashed(subprocess.Popen[Any]):
+    """A subprocess and whatever it starts: signals go to all of them."""
+
+    lifeline: BinaryIO  # open as long as this object lives
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.killpg(self.pid, sig)
+
+
 class World:
     """Everything that a reset forgets, and what it rebuilds it from."""
 
@@ -162,7 +172,7 @@ class World:
         self._assumed: dict[Any, Session] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._threads: set[threading.Thread] = set()
-        self._processes: set[subprocess.Popen[Any]] = set()
+        self._processes: set[Leashed] = set()
         self._random = random.Random(self.seed)  # noqa: S311 (ids, not secrets)
         self._counter = itertools.count(1)
         self._offset = timedelta()
@@ -347,9 +357,7 @@ class World:
         """Sleep; return True at once when the sandbox is stopping."""
         return self.stopping.wait(seconds)
 
-    def popen(
-        self, command: Sequence[str], *, env: Mapping[str, str], **options: Any
-    ) -> subprocess.Popen[Any]:
+    def popen(self, command: Sequence[str], *, env: Mapping[str, str], **options: Any) -> Leashed:
         """Start a subprocess that cannot outlive the sandbox, not even after kill -9.
 
         `env` is the whole environment; PATH is added, and a HOME and TMPDIR below our folder.
@@ -364,7 +372,7 @@ class World:
         }
         leashed = [sys.executable, "-I", "-S", str(LEASH), str(lifeline), *command]
         try:
-            process: subprocess.Popen[Any] = subprocess.Popen(  # noqa: S603 (that is its purpose)
+            process = Leashed(  # its purpose is to run what it is given
                 leashed, env=environment, pass_fds=(lifeline,), start_new_session=True, **options
             )
         except BaseException:
@@ -372,10 +380,9 @@ class World:
             raise
         finally:
             os.close(lifeline)
+        process.lifeline = os.fdopen(ours, "wb")
         with self.lock:
             self._processes = {one for one in self._processes if one.poll() is None} | {process}
-        # The lifeline's other end lives as long as the process object does.
-        process.lifeline = os.fdopen(ours, "wb")  # type: ignore[attr-defined]
         return process
 
     # Ending
@@ -386,7 +393,7 @@ class World:
         with self.lock:
             threads, processes = list(self._threads), list(self._processes)
         for process in processes:
-            process.lifeline.close()  # type: ignore[attr-defined]
+            process.lifeline.close()
         for process in processes:
             try:
                 process.wait(timeout=10)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # botocore name -> "module:Class" below this package
 CLASSES = {
     "cloudformation": "cloudformation:CloudFormation",
+    "codebuild": "build_projects:BuildProjects",
     "events": "events:Events",
     "lambda": "lambda_:Lambda",
     "s3": "s3:S3",
@@ -22,8 +23,6 @@ CLASSES = {
 # operation; every one is refused by name, as moto's silent success would be a false green.
 REFUSED = frozenset(
     {
-        "codebuild:StartBuild",
-        "codebuild:StartBuildBatch",
         "codepipeline:GetPipelineExecution",
         "codepipeline:ListPipelineExecutions",
         "codepipeline:StartPipelineExecution",
