@@ -259,9 +259,12 @@ def sandbox_report(*, as_json: Json = False) -> None:
 
 def _lifecycle() -> ModuleType:
     """Return the sandbox's life cycle. Raises SeedbedError where the extra is not installed."""
-    try:
-        from seedbed.sandbox import lifecycle
-    except ImportError as error:
-        line = f"the sandbox needs {error.name}, which is not installed"
-        raise SeedbedError(f"{line}: pip install 'seedbed[sandbox]'") from None
+    from importlib.util import find_spec
+
+    for name in ("moto", "werkzeug", "cfnlint"):  # found, not imported: the server does that
+        if find_spec(name) is None:
+            line = f"the sandbox needs {name}, which is not installed"
+            raise SeedbedError(f"{line}: pip install 'seedbed[sandbox]'")
+    from seedbed.sandbox import lifecycle
+
     return lifecycle

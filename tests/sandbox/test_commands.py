@@ -54,6 +54,24 @@ def test_what_needs_a_running_one_says_how_to_start_it(seedbed, words):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+WITHOUT = """
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "moto" else find(name, *rest)
+from seedbed.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("word", ["up", "status", "reset", "down", "report"])
+def test_without_the_extra_each_command_says_how_to_get_it(tmp_path, word):
+    command = [sys.executable, "-c", WITHOUT, "sandbox", word]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    said = "seedbed: the sandbox needs moto, which is not installed: pip install 'seedbed[sandbox]'"
+    assert (done.returncode, done.stderr.strip()) == (2, said)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_wrong_organisation_is_named_and_nothing_starts(seedbed, tmp_path):
     (tmp_path / "org.yml").write_text("accounts: {hub: {id: '12'}}")
     done = seedbed("up", "--org", "org.yml")
