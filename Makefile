@@ -39,7 +39,7 @@ lint: setup ## ruff, mypy, drift of the composed templates, CloudFormation
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/seedbed compose --check
-	@$(BIN)/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- 'layers/*/infra/*.yml'
+	@$(BIN)/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- 'layers/*/infra/*.yml' 'servicecatalog/*/*.yml' 'servicecatalog/products/parts/*.yml'
 
 compose: setup ## write templates/ from layers/
 	@$(BIN)/seedbed compose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -54,6 +55,16 @@ def load(text: str, where: str) -> Template:
 def dump(template: Mapping[str, Any]) -> str:
     """Return the template as YAML: the same value gives the same text."""
     return yaml.dump(dict(template), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def misfit(rule: Mapping[str, Any], value: str) -> str:
+    """Return what is wrong with a parameter's value, in the template's words; empty if it fits."""
+    parts = value.split(",") if rule["Type"] == "CommaDelimitedList" else [value]
+    for part in parts:
+        fits = re.match(rule.get("AllowedPattern", ""), part, re.ASCII)
+        if not fits or part not in rule.get("AllowedValues", [part]):
+            return f"{part!r}: it {rule.get('ConstraintDescription', 'does not fit')}"
+    return ""
 
 
 def walk(value: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401 (any part of a template)

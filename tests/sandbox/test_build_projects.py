@@ -1,4 +1,4 @@
-"""CodeBuild's projects: kept in full, changed in part, and never built."""
+"""CodeBuild's projects: kept in full, and changed in part."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def test_a_name_is_taken_once(codebuild):
         codebuild.update_project(name="absent", description="d")
 
 
-def test_nothing_is_built(codebuild):
+def test_what_is_not_emulated_is_refused_by_name(codebuild):
     codebuild.create_project(**GIVEN)
     for operation, asked in (
-        ("start_build", {"projectName": "churn"}),
-        ("list_builds_for_project", {"projectName": "churn"}),
-        ("list_builds", {}),
+        ("start_build_batch", {"projectName": "churn"}),
+        ("list_report_groups", {}),
+        ("create_webhook", {"projectName": "churn"}),
     ):
         name = codebuild.meta.method_to_api_mapping[operation]
         with refused("NotImplementedInSandbox", f"codebuild:{name}"):

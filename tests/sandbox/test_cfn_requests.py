@@ -164,7 +164,8 @@ def test_update(kind, old, change, calls):
         ),
         (
             "AWS::SageMaker::Project", {"ProjectName": "p"},
-            [("sagemaker:DeleteProject", {"ProjectName": "p"})],
+            [("sagemaker:DeleteProject", {"ProjectName": "p"}),
+             ("sagemaker:DescribeProject", {"ProjectName": "p"})],
         ),
         (
             "AWS::SageMaker::UserProfile", {"DomainId": "d-1", "UserProfileName": "u"},

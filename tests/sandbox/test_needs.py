@@ -28,7 +28,7 @@ class Nothing:
         return None
 
     secret_arn = ciphertext_key = iam_arn
-    bucket_key = object_key = workgroup = lambda *_: None
+    bucket_key = object_key = workgroup = boundary_arn = lambda *_: None
 
 
 def asked(service, operation, **params):

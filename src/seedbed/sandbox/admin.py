@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from seedbed.sandbox import chaos, moto_state, report
+from seedbed.sandbox import chaos, moto_state, replay, report
 from seedbed.sandbox.identity import Principal
 from seedbed.sandbox.protocol import Reply
 
@@ -58,7 +58,7 @@ def _reset(front: Front, _: dict[str, Any]) -> object:
 
 
 def _calls(front: Front, _: dict[str, Any]) -> object:
-    return [asdict(call) for call in list(front.world.calls)]
+    return [asdict(replace(call, requests=[])) for call in list(front.world.calls)]
 
 
 def _advance(front: Front, body: dict[str, Any]) -> object:
@@ -68,6 +68,10 @@ def _advance(front: Front, body: dict[str, Any]) -> object:
 
 def _report(front: Front, _: dict[str, Any]) -> object:
     return report.report(list(front.world.calls))
+
+
+def _grants(front: Front, _: dict[str, Any]) -> object:
+    return replay.told(list(front.world.calls))
 
 
 def _chaos(front: Front, body: dict[str, Any]) -> object:
@@ -101,6 +105,7 @@ HANDLERS: dict[tuple[str, str], Callable[[Front, dict[str, Any]], object]] = {
     ("POST", "advance"): _advance,
     ("POST", "become"): _become,
     ("GET", "report"): _report,
+    ("GET", "grants"): _grants,
     ("PUT", "chaos"): _chaos,
     ("POST", "shutdown"): _shutdown,
 }

@@ -10,7 +10,7 @@ from seedbed.sandbox import iam, moto_state, needs_data
 from seedbed.sandbox.conditions import Undecided
 from seedbed.sandbox.needs import Asked, Need, needs, tags_of
 from seedbed.sandbox.organisation import ORGANISATION
-from seedbed.sandbox.service import ServiceError
+from seedbed.sandbox.service import Service, ServiceError
 
 if TYPE_CHECKING:
     from seedbed.sandbox.identity import Principal
@@ -52,15 +52,8 @@ class Authorizer:
             ) from None
         call.decision, call.reason = "allowed", "needs no permission"
         for need in needed:
-            decision = self._decide(principal, need, operation, region)
-            call.actions.append(
-                {
-                    "action": need.action,
-                    "resource": need.resource,
-                    "allowed": decision.allowed,
-                    "statement": decision.statement_id,
-                }
-            )
+            decision = self._decide(principal, need, operation, region, call)
+            call.actions.append(noted(need, decision))
             call.reason = decision.reason
             if not decision.allowed:
                 call.decision = "denied"
@@ -70,7 +63,9 @@ class Authorizer:
         fresh = operation.full_name == "s3:CreateBucket"
         return principal.account if fresh or not needed else needed[0].owner
 
-    def authorize_absence(self, principal: Principal, operation: Operation, region: str) -> None:
+    def authorize_absence(
+        self, principal: Principal, operation: Operation, region: str, call: Call
+    ) -> None:
         """Tell that an object is missing only to who may list its bucket, as S3 does.
 
         Raises:
@@ -81,13 +76,14 @@ class Authorizer:
         if owner is None:
             return
         need = Need("s3:ListBucket", f"arn:aws:s3:::{bucket}", owner, {"s3:prefix": (key,)})
-        decision = self._decide(principal, need, operation, region)
+        decision = self._decide(principal, need, operation, region, call)
+        call.actions.append(noted(need, decision))
         if not decision.allowed:
             reason = f"{key} does not exist, and {decision.reason}"
             raise self._refusal(principal, operation, need.action, need.resource, reason)
 
     def _decide(
-        self, principal: Principal, need: Need, operation: Operation, region: str
+        self, principal: Principal, need: Need, operation: Operation, region: str, call: Call
     ) -> iam.Decision:
         default_bus = f"arn:aws:events:{region}:{principal.account}:event-bus/default"
         if principal.kind == "service" and (need.action, need.resource) == (
@@ -96,9 +92,11 @@ class Authorizer:
         ):
             return iam.Decision(True, "service events", "exception#service events")
         try:
-            return iam.decide(self._request(principal, need, operation, region))
+            request = self._request(principal, need, operation, region)
         except Undecided as unknown:
             return iam.Decision(allowed=False, reason=f"undecided: {unknown}")
+        call.requests.append(request)
+        return iam.decide(request)
 
     def _management(self) -> str:
         # Member accounts read the tree that the management account keeps.
@@ -140,7 +138,7 @@ class Authorizer:
     ) -> iam.Request:
         policies = self._policies(principal, need)
         context = self._context(principal, need, operation, region)
-        if _mentions_tags(policies):
+        if _mentions_tags(policies, need.action):
             context |= self._resource_tags(need.resource, region)
         return iam.Request(principal, need.action, need.resource, need.owner, context, policies)
 
@@ -188,13 +186,16 @@ class Authorizer:
         tags = ours.resource_tags(arn) if ours else None
         if tags is None:
             tags = moto_state.tags(arn, region) if service else {}
+        if tags is None and ours and type(ours).resource_tags is not Service.resource_tags:
+            tags = {}  # it keeps tags and has none of this: it is not there yet
         if tags is None:
             raise Undecided(f"the tags of {arn}")
         found: dict[str, tuple[str, ...]] = {}
         for key, value in tags.items():
             for prefix in ("aws", service):
                 found[f"{prefix}:resourcetag/{key.lower()}"] = (value,)
-            if service == "s3":
+        if service == "s3":
+            for key, value in moto_state.object_tags(arn).items():
                 found[f"s3:existingobjecttag/{key.lower()}"] = (value,)
         return found
 
@@ -234,6 +235,9 @@ class Authorizer:
         if keys := operation.params.get("TagKeys") or operation.params.get("tagKeys"):
             context["aws:tagkeys"] = tuple(keys)
         context |= _of_service(operation)
+        if ours := self._services.get(operation.service):
+            told = ours.request_context(principal, region, operation.name, operation.params)
+            context |= {key.lower(): (said,) for key, said in told.items()}
         return context | dict(need.context)
 
     def _who(self, principal: Principal) -> dict[str, tuple[str, ...]]:
@@ -266,21 +270,28 @@ class Authorizer:
         return {f"aws:{whose}orgid": (ORGANISATION,), f"aws:{whose}orgpaths": (path,)}
 
 
+def noted(need: Need, decision: iam.Decision) -> dict[str, Any]:
+    """Return a verdict as the log tells it."""
+    return {
+        "action": need.action,
+        "resource": need.resource,
+        "allowed": decision.allowed,
+        "statement": decision.statement_id,
+    }
+
+
 def _parsed(text: str | bytes | None) -> Mapping[str, Any] | None:
     if not text:
         return None
     return moto_state.document(text.decode() if isinstance(text, bytes) else text)
 
 
-def _mentions_tags(policies: iam.Policies) -> bool:
+def _mentions_tags(policies: iam.Policies, action: str) -> bool:
+    """Tell whether a statement about this action asks for tags: only then must they be known."""
     every = [*policies.identity, *policies.sessions, policies.boundary, policies.resource]
-    return any(
-        "resourcetag" in _text(one) or "existingobjecttag" in _text(one) for one in every if one
-    )
-
-
-def _text(policy: iam.Policy) -> str:
-    return json.dumps(policy.document).lower()
+    statements = (said for one in every if one for said in iam.speaking_of(one, action))
+    texts = (json.dumps(said).lower() for said in statements)
+    return any("resourcetag" in text or "existingobjecttag" in text for text in texts)
 
 
 # operation's service -> parameter -> condition key
@@ -293,8 +304,6 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "cloudwatch": {"Namespace": "cloudwatch:namespace"},
     "sagemaker": {
-        "EnableInterContainerTrafficEncryption": "sagemaker:intercontainertrafficencryption",
-        "EnableNetworkIsolation": "sagemaker:networkisolation",
         "ModelApprovalStatus": "sagemaker:modelapprovalstatus",
         "RootAccess": "sagemaker:rootaccess",
     },
@@ -304,6 +313,13 @@ KEYS: dict[str, dict[str, str]] = {
         "VersionStage": "secretsmanager:versionstage",
     },
     "sns": {"Endpoint": "sns:endpoint", "Protocol": "sns:protocol"},
+}
+
+
+# SageMaker's switches, at the top of a request or in a job's NetworkConfig within it
+NETWORK = {
+    "EnableInterContainerTrafficEncryption": "sagemaker:intercontainertrafficencryption",
+    "EnableNetworkIsolation": "sagemaker:networkisolation",
 }
 
 
@@ -324,13 +340,18 @@ def _of_service(operation: Operation) -> dict[str, tuple[str, ...]]:
         for name, key in (("VolumeKmsKeyId", "volumekmskey"), ("KmsKeyId", "outputkmskey")):
             values = tuple(dict.fromkeys(_members(operation.params, name)))
             found |= {f"sagemaker:{key}": values[:1]} if values else {}
+        for name, key in NETWORK.items():
+            # The weakest counts, where a request has several jobs: false sorts before true.
+            switches = sorted(_members(operation.params, name))
+            found |= {key: (switches[0],)} if switches else {}
     return found
 
 
 def _members(value: object, name: str) -> list[str]:
-    """Return every string below a member of that name, however deep."""
+    """Return every string and switch below a member of that name, however deep."""
     if isinstance(value, Mapping):
         here = value.get(name)
+        here = str(here).lower() if isinstance(here, bool) else here
         found = [here] if isinstance(here, str) else list(here) if isinstance(here, list) else []
         below = [one for key, part in value.items() if key != name for one in _members(part, name)]
         return [one for one in found if isinstance(one, str)] + below

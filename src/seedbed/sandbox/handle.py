@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import boto3
 
 from seedbed.errors import SeedbedError
+from seedbed.sandbox import studio_page
 from seedbed.sandbox.organisation import ADMIN_ROLE, Organisation
 from seedbed.sandbox.world import CONFIG
 
@@ -106,8 +108,33 @@ class Sandbox:
             **said,
         }
 
+    def git_environment(self, account: str = "dev", role: str | None = None) -> dict[str, str]:
+        """Return a whole environment in which `git` reaches this sandbox's repositories."""
+        said: dict[str, str] = self.admin(
+            "POST", "git/environment", {**os.environ, **self.environment(account, role)}
+        )
+        return said
+
+    def git_repository(self, repository: str) -> Path:
+        """Return the bare repository "owner/name" at the git host, made if need be."""
+        said = self.admin("POST", "git/repository", {"repository": repository})
+        return Path(said["path"])
+
+    def complete_connection(self, arn: str) -> None:
+        """Complete a pending connection (or host), as a person does in the console."""
+        self.admin("POST", "git/complete", {"arn": arn})
+
     def admin_role(self, account: str) -> str:
         return f"arn:aws:iam::{self.account(account)}:role/{ADMIN_ROLE}"
+
+    def studio_templates(
+        self, account: str, role: str, domain: str
+    ) -> dict[str, list[dict[str, str]]]:
+        """Return what Studio's page "Create project" offers a role (see studio_page.py)."""
+        arn = (
+            role if role.startswith("arn:") else f"arn:aws:iam::{self.account(account)}:role/{role}"
+        )
+        return studio_page.listing(self, account, arn, domain)
 
     # The admin API
 
@@ -127,6 +154,11 @@ class Sandbox:
 
     def report(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.admin("GET", "report")
+        return answer
+
+    def grants(self) -> list[dict[str, Any]]:
+        """Return what each grant in a policy did in this run (see replay.py)."""
+        answer: list[dict[str, Any]] = self.admin("GET", "grants")
         return answer
 
     def chaos(self, *rules: dict[str, Any], seed: int = 0) -> None:

@@ -186,6 +186,31 @@ def _statements(policy: Policy, effect: str = "Allow") -> Iterator[tuple[str, Ma
             yield f"{policy.name}#{statement.get('Sid') or index}", statement
 
 
+def applying(
+    policy: Policy, request: Request, *, guarded: bool = False
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the statements of a policy that allow this request, each with its name.
+
+    `guarded`: the policy is a resource's, and must name the principal.
+    """
+    for name, statement in _statements(policy):
+        try:
+            named = not guarded or _named(statement, request.principal)
+            if named and _applies(statement, request, guarded=guarded):
+                yield name, statement
+        except Undecided:
+            continue
+
+
+def speaking_of(policy: Policy, action: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of a policy that allow or deny an action, on whatever resource."""
+    for effect in ("Allow", "Deny"):
+        for _, statement in _statements(policy, effect):
+            excluded = "NotAction" in statement and not _any_action(statement["NotAction"], action)
+            if excluded or _any_action(statement.get("Action", []), action):
+                yield statement
+
+
 def _applies(statement: Mapping[str, Any], request: Request, *, guarded: bool = False) -> bool:
     action, resource = request.action, request.resource
     if "NotAction" in statement:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -101,52 +100,29 @@ def prepare(service: str, account: str, params: Mapping[str, Any]) -> None:
         _provide_managed_policies(account, params)
     elif service == "s3":
         _let_buckets_log()
-    elif service == "codepipeline":
-        _read_trust_in_full()
+        _leave_policies_to_us()
 
 
 @cache
 def _let_buckets_log() -> None:
-    """Take server access logging as it comes.
+    """Take server access logging as it comes, and deliver nothing.
 
     moto wants the target's policy first, which a stack makes after the buckets, and fails over a
-    principal "*".
+    principal "*". AWS delivers within hours: a rollback finds an empty target.
     """
-    from moto.s3.models import FakeBucket
+    from moto.s3.models import FakeBucket, S3Backend
 
     _replace(FakeBucket, "_log_permissions_enabled_policy", staticmethod(lambda **_: True))
+    _replace(S3Backend, "log_incoming_request", lambda *_: None)
 
 
 @cache
-def _read_trust_in_full() -> None:
-    """Find codepipeline.amazonaws.com in lists and among other principals too."""
-    from moto.codepipeline.models import CodePipelineBackend
+def _leave_policies_to_us() -> None:
+    """Keep moto from judging a bucket's policy: it knows no conditions, and denies all to all."""
+    from moto.iam.access_control import PermissionResult
+    from moto.s3.models import FakeBucket
 
-    def roles(backend: Any) -> _Trust:
-        return _Trust(iam_backends[backend.account_id][backend.partition])
-
-    _replace(CodePipelineBackend, "iam_backend", property(roles))
-
-
-class _Trust:
-    """An account's roles, their trust policies with one service a statement."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-
-    def get_role_by_arn(self, arn: str) -> SimpleNamespace:
-        document = json.loads(self._backend.get_role_by_arn(arn).assume_role_policy_document)
-        plain = [
-            {"Principal": {"Service": service}}
-            for statement in _listed(document["Statement"])
-            if statement["Effect"] == "Allow" and isinstance(statement.get("Principal"), Mapping)
-            for service in _listed(statement["Principal"].get("Service", []))
-        ]
-        return SimpleNamespace(assume_role_policy_document=json.dumps({"Statement": plain}))
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    _replace(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
 
 
 def _replace(owner: type, name: str, value: object) -> None:

@@ -199,6 +199,18 @@ def tags(arn: str, region: str) -> dict[str, str] | None:
     return {} if owners else None
 
 
+def object_tags(arn: str) -> dict[str, str]:
+    """Return the tags of an S3 object; none of a bucket's, or of what is not there."""
+    name, _, key = arn.split(":", 5)[5].partition("/")
+    holder = bucket(name)
+    found = holder.keys.get(key) if holder is not None and key else None
+    if found is None:
+        return {}
+    tagger = _backend("s3", holder.account_id, PARTITION).tagger
+    tags: dict[str, str] = tagger.get_tag_dict_for_resource(found.arn)
+    return tags
+
+
 class MotoLookup:
     """Names to ARNs and keys, from moto's state (see needs.Lookup)."""
 
@@ -211,6 +223,10 @@ class MotoLookup:
             "instance-profile": backend.instance_profiles,
         }.get(kind, {})
         return next((one.arn for one in list(holders.values()) if one.name == name), None)
+
+    def boundary_arn(self, account: str, role: str) -> str | None:
+        found = next((one for one in list(_iam(account).roles.values()) if one.name == role), None)
+        return found.permissions_boundary_arn if found else None
 
     def key_arn(self, account: str, region: str, key_id: str) -> str | None:
         if key_id.startswith("arn:"):

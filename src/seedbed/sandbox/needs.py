@@ -23,6 +23,9 @@ class Lookup(Protocol):
     def iam_arn(self, account: str, kind: str, name: str) -> str | None:
         """Return the ARN, with its path, of a role, user, group, policy or instance profile."""
 
+    def boundary_arn(self, account: str, role: str) -> str | None:
+        """Return the ARN of a role's permissions boundary."""
+
     def key_arn(self, account: str, region: str, key_id: str) -> str | None:
         """Return the ARN of a KMS key given by id, ARN or alias."""
 
@@ -216,6 +219,8 @@ def _passed_roles(asked: Asked) -> list[Need]:
     )  # fmt: skip
     if service is None or not asked.operation.startswith(verbs):
         return []
+    if (asked.prefix, asked.operation) == ("sagemaker", "CreateProject"):
+        return []  # it is passed to CloudFormation, when the stack is made
     if asked.prefix == "iam":
         if asked.operation != "AddRoleToInstanceProfile":
             return []
@@ -274,11 +279,24 @@ def _iam(asked: Asked) -> list[Need] | None:
     extra: dict[str, tuple[str, ...]] = {}
     if asked.get("PolicyArn"):
         extra["iam:policyarn"] = (asked.get("PolicyArn"),)
-    if asked.get("PermissionsBoundary"):
-        extra["iam:permissionsboundary"] = (asked.get("PermissionsBoundary"),)
+    if boundary := asked.get("PermissionsBoundary") or _boundary_of(asked):
+        extra["iam:permissionsboundary"] = (boundary,)
     if asked.get("AWSServiceName"):
         extra["iam:awsservicename"] = (asked.get("AWSServiceName"),)
     return [replace(need, context=extra) for need in found] or None
+
+
+# What changes a bounded role is judged by the role's boundary.
+BOUNDED = {
+    *("AttachRolePolicy", "DetachRolePolicy", "PutRolePolicy", "DeleteRolePolicy"),
+    "DeleteRolePermissionsBoundary",
+}
+
+
+def _boundary_of(asked: Asked) -> str | None:
+    if asked.operation not in BOUNDED:
+        return None
+    return asked.lookup.boundary_arn(asked.account, str(asked.get("RoleName")))
 
 
 def _sqs(asked: Asked) -> list[Need] | None:
@@ -378,6 +396,15 @@ def _sagemaker(asked: Asked) -> list[Need] | None:
     return [asked.need(f"sagemaker:{asked.operation}", package)]
 
 
+def _servicecatalog(asked: Asked) -> list[Need] | None:
+    if "TagOptionWithResource" not in asked.operation and "TagOptionFrom" not in asked.operation:
+        return None
+    name = str(asked.params["ResourceId"])
+    kind = "portfolio" if name.startswith("port-") else "product"
+    arn = asked.arn(f"{kind}/{name}", service="catalog")
+    return [asked.need(f"servicecatalog:{asked.operation}", arn)]
+
+
 def _iam_service_role(asked: Asked) -> list[Need]:
     service = asked.params["AWSServiceName"]
     arn = asked.arn(f"role/aws-service-role/{service}/*", region="")
@@ -404,6 +431,7 @@ SPECIAL: dict[str, Callable[[Asked], list[Need] | None]] = {
     "iam": _iam,
     "lambda": _lambda,
     "sagemaker": _sagemaker,
+    "servicecatalog": _servicecatalog,
     "logs": _logs,
     "sqs": _sqs,
     "sts": _sts,

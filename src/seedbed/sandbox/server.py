@@ -20,6 +20,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from seedbed.sandbox import admin, chaos, moto_hooks, moto_state, protocol
 from seedbed.sandbox.authorizer import Authorizer
+from seedbed.sandbox.gate import Gate
 from seedbed.sandbox.identity import Principal
 from seedbed.sandbox.protocol import Operation, Reply
 from seedbed.sandbox.service import ServiceError, unsupported
@@ -27,6 +28,7 @@ from seedbed.sandbox.services import REFUSED, Registry
 from seedbed.sandbox.world import Call, Context, World
 
 ADMIN = "/_sandbox/"
+PATIENCE = 10  # seconds that a reset waits for requests under way
 FAILED = 400
 MISSING = 404
 
@@ -40,6 +42,7 @@ class Front:
         self.services = Registry(world)
         self.authorizer = Authorizer(world, self.services)
         self.chaos = chaos.Chaos()
+        self.gate = Gate()
         self._moto = DomainDispatcherApplication(create_backend_app)
         moto_hooks.reset(world)
 
@@ -47,25 +50,28 @@ class Front:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        service = self.services.at(path)
-        if service is not None:
-            return service.serve(environ, start_response)
-        _buffer(environ)
         if path.startswith(ADMIN):
+            _buffer(environ)
             body = environ["wsgi.input"].read()
             reply = admin.answer(self, environ["REQUEST_METHOD"], path[len(ADMIN) :], body)
-        else:
-            reply = self._answer(environ)
-        headers = {"content-length": str(len(reply.body)), **reply.headers}
-        status = f"{reply.status} {'OK' if reply.status < FAILED else 'Error'}"
-        start_response(status, list(headers.items()))
-        return [reply.body]
+            return _send(reply, start_response)
+        with self.gate.passing() as is_open:
+            if not is_open:
+                error = ServiceError("ServiceUnavailable", "the sandbox is being reset", 503)
+                return _send(protocol.unrouted(error), start_response)
+            service = self.services.at(path)
+            if service is not None:
+                return service.serve(environ, start_response)
+            _buffer(environ)
+            return _send(self._answer(environ), start_response)
 
     def reset(self) -> None:
-        self.world.reset()
-        self.services.forget()
-        self.chaos = chaos.Chaos()
-        moto_hooks.reset(self.world)
+        self.world.stop()
+        with self.gate.closed(PATIENCE):
+            self.world.reset()
+            self.services.forget()
+            self.chaos = chaos.Chaos()
+            moto_hooks.reset(self.world)
 
     def _answer(self, environ: dict[str, Any]) -> Reply:
         request = Request(environ)
@@ -153,9 +159,9 @@ class Front:
                 raise chaos.error(struck, operation.service, operation.protocol)
         owner = self.authorizer.authorize(ctx.principal, operation, ctx.region, call)
         ctx = replace(ctx, owner=owner)
-        reply = self._carried_out(ctx, operation, environ)
+        reply = self._carried_out(ctx, operation, environ, call)
         if struck is not None and struck.kind == "twice":
-            self._guarded(ctx, operation, lambda: self._carried_out(ctx, operation, environ))
+            self._guarded(ctx, operation, lambda: self._carried_out(ctx, operation, environ, call))
         if struck is not None and struck.kind == "after":
             raise chaos.error(struck, operation.service, operation.protocol)
         return reply
@@ -174,7 +180,9 @@ class Front:
             raise ServiceError("ExpiredTokenException", message, 403)
         return session.principal
 
-    def _carried_out(self, ctx: Context, operation: Operation, environ: dict[str, Any]) -> Reply:
+    def _carried_out(
+        self, ctx: Context, operation: Operation, environ: dict[str, Any], call: Call
+    ) -> Reply:
         ours = self.services.get(operation.service)
         if ours is not None and ours.has(operation.name):
             value = ours.call(ctx, operation.name, operation.params)
@@ -186,7 +194,7 @@ class Front:
             ours.amend(ctx, operation.name, operation.params, environ)
         reply = self._forward(ctx, operation, environ)
         if reply.status == MISSING and operation.full_name in {"s3:GetObject", "s3:HeadObject"}:
-            self.authorizer.authorize_absence(ctx.principal, operation, ctx.region)
+            self.authorizer.authorize_absence(ctx.principal, operation, ctx.region, call)
         return reply
 
     def _forward(self, ctx: Context, operation: Operation, environ: dict[str, Any]) -> Reply:
@@ -205,6 +213,13 @@ class Front:
         if operation.model.http.get("method") != "HEAD":
             headers.pop("content-length", None)  # told anew from the body
         return Reply(code, headers, body)
+
+
+def _send(reply: Reply, start_response: Callable[..., Any]) -> list[bytes]:
+    headers = {"content-length": str(len(reply.body)), **reply.headers}
+    status = f"{reply.status} {'OK' if reply.status < FAILED else 'Error'}"
+    start_response(status, list(headers.items()))
+    return [reply.body]
 
 
 def _run(app: Any, environ: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:

@@ -11,6 +11,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from seedbed.sandbox import identity
+from seedbed.sandbox.identity import Principal
 from seedbed.sandbox.world import Context, World
 
 
@@ -99,6 +100,13 @@ class Service:
         """Return a resource's tags for aws:ResourceTag, or None if it is not here."""
         del arn
         return None
+
+    def request_context(
+        self, principal: Principal, region: str, operation: str, params: Mapping[str, Any]
+    ) -> Mapping[str, str]:
+        """Return the condition keys of this service that only its state tells of a request."""
+        del principal, region, operation, params
+        return {}
 
     # Plain HTTP below a path prefix that services/__init__.py lists: git, callbacks
 

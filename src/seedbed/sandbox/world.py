@@ -22,7 +22,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from seedbed.sandbox import identity
+from seedbed.sandbox import iam, identity
 from seedbed.sandbox.identity import Principal, Session
 from seedbed.sandbox.organisation import Organisation
 
@@ -136,6 +136,8 @@ class Call:
     status: int = 0
     error: str | None = None
     via: tuple[str, ...] = ()
+    # What IAM was asked, as it was asked: replay.py judges it again.
+    requests: list[iam.Request] = field(default_factory=list, repr=False)
 
 
 class Leashed(subprocess.Popen[Any]):

@@ -16,18 +16,23 @@ from seedbed.sandbox.cloudformation.errors import ResourceError
 
 REFUSED = 501  # what the sandbox answers to operations that it lacks
 GONE = ("NotFound", "NoSuch", "NonExistent", "DoesNotExist", "NotExist", "UnknownResource", "404")
+# SageMaker says it in words alone, with the code of every other wrong request.
+GONE_IN_WORDS = ("does not exist", "could not find", "cannot find")
 
 
 class CallError(ResourceError):
-    """A call that AWS refused; `code` is its error code."""
+    """A call that AWS refused; `code` is its error code, `said` its own message."""
 
-    def __init__(self, message: str, code: str, *, ambiguous: bool) -> None:
+    def __init__(self, message: str, code: str, *, ambiguous: bool, said: str = "") -> None:
         super().__init__(message, ambiguous=ambiguous)
         self.code = code
+        self.said = said
 
     @property
     def is_gone(self) -> bool:
         """Whether the call failed because the thing does not exist."""
+        if self.code == "ValidationException":
+            return any(words in self.said.lower() for words in GONE_IN_WORDS)
         return any(word in self.code for word in GONE)
 
 
@@ -70,7 +75,7 @@ class Aws:
             # A 5xx may have taken effect, and so may an attempt before the one that was refused.
             ambiguous = status >= 500 and status != REFUSED  # noqa: PLR2004
             ambiguous = ambiguous or metadata.get("RetryAttempts", 0) > 0
-            raise CallError(message, code, ambiguous=ambiguous) from error
+            raise CallError(message, code, ambiguous=ambiguous, said=said) from error
         except BotoCoreError as error:
             name = type(error).__name__
             ambiguous = "Timeout" in name or "Connection" in name

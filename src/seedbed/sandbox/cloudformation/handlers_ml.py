@@ -6,9 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from seedbed.sandbox.cloudformation.aws import Aws, convert, input_shape
+import jmespath
+
+from seedbed.sandbox.cloudformation.aws import Aws, CallError, convert, input_shape
 from seedbed.sandbox.cloudformation.errors import ResourceError
 from seedbed.sandbox.cloudformation.resources import Generic, Resource, call_unless_gone
+
+# Why a project failed, by the route that it took.
+FAILURE = (
+    "TemplateProviderDetails[0].CfnTemplateProviderDetail.StackDetail.StatusMessage || "
+    "ServiceCatalogProvisionedProductDetails.ProvisionedProductStatusMessage"
+)
 
 
 class MlPipeline(Generic):
@@ -69,6 +77,43 @@ class Project(Generic):
             super().create(resource, aws)
         finally:
             resource.properties = given
+
+    def delete(self, resource: Resource, aws: Aws) -> None:
+        super().delete(resource, aws)
+        self._settled(resource, aws)
+
+    def _settled(self, resource: Resource, aws: Aws) -> dict[str, Any]:
+        try:
+            return super()._settled(resource, aws)
+        except CallError:
+            raise
+        except ResourceError as error:
+            told = aws.call("sagemaker:DescribeProject", ProjectName=resource.get("ProjectName"))
+            said = jmespath.search(FAILURE, told)
+            raise ResourceError(f"{resource.where}: {told['ProjectStatus']}: {said}") from error
+
+
+class CodeRepository(Generic):
+    """AWS::SageMaker::CodeRepository: only the secret of its git configuration can change."""
+
+    def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
+        given = resource.properties
+        before, after = _secret_only(old), _secret_only(given)
+        if "GitConfig" in before and "GitConfig" not in after:
+            raise ResourceError(
+                f"{resource.where}: taking away property GitConfig/SecretArn is not emulated"
+            )
+        resource.properties = after
+        try:
+            super().update(resource, before, aws)
+        finally:
+            resource.properties = given
+
+
+def _secret_only(given: Mapping[str, Any]) -> dict[str, Any]:
+    said = {key: item for key, item in given.items() if key != "GitConfig"}
+    secret = given["GitConfig"].get("SecretArn")
+    return {**said, "GitConfig": {"SecretArn": secret}} if secret else said
 
 
 class Product(Generic):

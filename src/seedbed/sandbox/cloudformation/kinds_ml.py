@@ -11,17 +11,17 @@ def _sagemaker(noun: str, *, named: bool = False, **more: Any) -> Kind:
     """Return the row of a SageMaker type: its operations are named for it throughout."""
     arn = f"{noun}Arn"
     ident = {"ResourceArn": arn, **more.pop("ident", {})}
+    name = more.pop("name", f"{noun}Name" if named else "")
     return Kind(
-        f"sagemaker:Create{noun}", f"sagemaker:Delete{noun}",
-        read=f"sagemaker:Describe{noun}", name=f"{noun}Name" if named else "",
-        limit=63, ident=ident, tag="sagemaker:AddTags", untag="sagemaker:DeleteTags",
+        f"sagemaker:Create{noun}", f"sagemaker:Delete{noun}", read=f"sagemaker:Describe{noun}",
+        name=name, limit=63, ident=ident, tag="sagemaker:AddTags", untag="sagemaker:DeleteTags",
         **{"ref": arn, **more},
     )  # fmt: skip
 
 
 def _job_definition(noun: str) -> Kind:
     return _sagemaker(
-        noun, ref="JobDefinitionArn",
+        noun, ref="JobDefinitionArn", name="JobDefinitionName",
         ident={"ResourceArn": "Ref", "JobDefinitionName": "JobDefinitionName"},
         keep={"JobDefinitionName": "JobDefinitionName"},
     )  # fmt: skip

@@ -160,6 +160,9 @@ DRIVEN: dict[str, tuple[type[Generic], Kind]] = {
             tag="sagemaker:AddTags", untag="sagemaker:DeleteTags",
         ),
     ),
+    "AWS::SageMaker::CodeRepository": (
+        handlers_ml.CodeRepository, KINDS["AWS::SageMaker::CodeRepository"],
+    ),
     "AWS::SageMaker::Domain": (handlers_ml.Domain, KINDS["AWS::SageMaker::Domain"]),
     "AWS::SageMaker::Project": (
         handlers_ml.Project,

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 # botocore name -> "module:Class" below this package
 CLASSES = {
     "cloudformation": "cloudformation:CloudFormation",
-    "codebuild": "build_projects:BuildProjects",
+    "codebuild": "codebuild:CodeBuild",
+    "codecommit": "codecommit:CodeCommit",
+    "codeconnections": "codeconnections:CodeConnections",
+    "codepipeline": "codepipeline:CodePipeline",
+    "codestar-connections": "codeconnections:CodeStarConnections",
     "events": "events:Events",
     "lambda": "lambda_:Lambda",
     "s3": "s3:S3",
+    "sagemaker": "sagemaker:SageMaker",
+    "servicecatalog": "servicecatalog:ServiceCatalog",
     "sts": "sts:STS",
 }
 
@@ -23,24 +29,22 @@ CLASSES = {
 # operation; every one is refused by name, as moto's silent success would be a false green.
 REFUSED = frozenset(
     {
-        "codepipeline:GetPipelineExecution",
-        "codepipeline:ListPipelineExecutions",
-        "codepipeline:StartPipelineExecution",
         "lambda:InvokeAsync",
         "sagemaker:CreateEndpoint",
         "sagemaker:CreateHyperParameterTuningJob",
-        "sagemaker:CreateProcessingJob",
-        "sagemaker:CreateTrainingJob",
         "sagemaker:CreateTransformJob",
-        "sagemaker:StartPipelineExecution",
-        "sagemaker:UpdateModelPackage",
-        "servicecatalog:*",
     }
 )
 
 # Path prefix -> botocore name of the service whose `serve` answers plain HTTP there
 PATHS = {
     "/_cfn/": "cloudformation",
+    "/_git/codeconnections/": "codeconnections",
+    "/_git/codestar-connections/": "codeconnections",
+    "/_git/git-codecommit/": "codecommit",
+    "/_sandbox/git/": "codeconnections",
+    "/git-http/": "codeconnections",
+    "/v1/repos/": "codecommit",
 }
 
 

@@ -1,4 +1,4 @@
-"""CodeBuild's projects, kept as they were given: no build runs, and none is claimed to have run.
+"""CodeBuild's projects, kept as they were given; codebuild.py runs their builds.
 
 moto drops what it does not know (the key, the limit of concurrent builds) and refuses sources of
 CodePipeline, so that every operation of CodeBuild is answered here or refused by name.

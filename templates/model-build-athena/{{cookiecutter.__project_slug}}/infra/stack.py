@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-POLL = 3  # seconds between two looks at what AWS is doing
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between two looks at what AWS is doing
 
 
 class StackError(RuntimeError):
@@ -50,6 +50,7 @@ class Stack:
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             **({"OnStackFailure": "DELETE"} if self.new else {}),
         )
+        pauses = _pauses()
         while True:
             made = self.client.describe_change_set(**self.change_set)
             if made["Status"] == "CREATE_COMPLETE":
@@ -59,7 +60,7 @@ class Stack:
                 if re.search("didn't contain changes|No updates", made["StatusReason"]):
                     return []
                 raise StackError(f"{self.name}: {made['StatusReason']}")
-            time.sleep(POLL)
+            time.sleep(next(pauses))
 
     def discard(self) -> None:
         """Take back the change set, and the empty stack that it made."""
@@ -71,8 +72,9 @@ class Stack:
         """Execute the change set and wait. Raises StackError with the first reason of a failure."""
         stack_id = self.describe()["StackId"]  # a failed new stack is deleted: only its id finds it
         self.client.execute_change_set(**self.change_set)
+        pauses = _pauses()
         while True:
-            time.sleep(POLL)
+            time.sleep(next(pauses))
             status = self.client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
             if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
                 return
@@ -82,6 +84,14 @@ class Stack:
         failed = [e for e in events if e["ResourceStatus"].endswith("_FAILED")] or events
         reason = failed[-1].get("ResourceStatusReason", status)  # the oldest event comes last
         raise StackError(f"{self.name}: {failed[-1]['LogicalResourceId']}: {reason}")
+
+
+def _pauses() -> Iterator[float]:
+    """Yield ever longer pauses."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
 def _line(change: Mapping[str, str]) -> str:

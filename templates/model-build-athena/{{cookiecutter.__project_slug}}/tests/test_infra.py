@@ -338,7 +338,7 @@ def run(monkeypatch, capsys):
     """Return a function that runs deploy.py against a CloudFormation: exit code and output."""
 
     def run_it(cloudformation, *arguments, answer="n"):
-        monkeypatch.setattr("stack.POLL", 0)
+        monkeypatch.setattr("stack.FIRST_PAUSE", 0)
         monkeypatch.setattr(deploy.boto3, "Session", lambda **_: Session(cloudformation))
         monkeypatch.setattr("builtins.input", lambda _: answer)
         monkeypatch.setattr("sys.argv", ["deploy.py", *arguments])

@@ -1,0 +1,304 @@
+"""Deploys the platform's own stacks into hub and spokes, by change set, and removes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from seedbed import cfn, packaging
+from seedbed.declaration import Declaration
+from seedbed.errors import SeedbedError
+from seedbed.publishing.aws import Account, told
+
+TAGS = {"seedbed:platform": "true"}
+SEED = "seed"
+FOLDER = Path("servicecatalog")
+# A project's infra/stack.py deploys by change set too: it is the one that does it.
+STACK = Path("layers/model-build/infra/stack.py")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stack. `once`: only in the first region, as IAM is global. `needs`: left out without."""
+
+    name: str
+    file: str
+    once: bool = False
+    needs: tuple[str, ...] = ()
+
+
+ROLES = (
+    Part("seedbed-spoke-roles", "spoke/roles.yml", once=True),
+    Part("seedbed-spoke-users", "spoke/users.yml", once=True),
+    Part("seedbed-spoke-admin", "spoke/admin.yml", once=True),
+)
+SEEDER = Part("seedbed-spoke-seeder", "spoke/seeder.yml")
+ASSETS = Part("seedbed-hub-assets", "hub/assets.yml")
+HUB = (
+    ASSETS,
+    *ROLES,  # users of the hub launch products too
+    SEEDER,
+    Part("seedbed-hub-publish", "hub/publish.yml", True, ("ConnectionArn", "RepositoryId")),
+)
+SPOKE = (
+    *ROLES,
+    SEEDER,
+    Part("seedbed-spoke-endpoints", "spoke/endpoints.yml", needs=("RouteTableIds",)),
+)
+
+
+@dataclass
+class Change:
+    """What a change set of one stack would do; nothing if `lines` is empty."""
+
+    part: Part
+    region: str
+    lines: list[str]
+    stack: Any
+    left_out: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """Return the change as `--json` prints it."""
+        return {
+            "stack": self.part.name,
+            "region": self.region,
+            "changes": [line.strip() for line in self.lines],
+            "left_out": self.left_out,
+        }
+
+
+@dataclass
+class Bootstrap:
+    """One account being made a hub or a spoke.
+
+    Args:
+        base: a checkout of the templates.
+        declared: regions, and what the asset bucket is called.
+        parts: HUB or SPOKE.
+        account: the account, in the first region.
+        hub: the hub's account id.
+        given: parameters of the stacks, which take precedence over what is found out.
+    """
+
+    base: Path
+    declared: Declaration
+    parts: tuple[Part, ...]
+    account: Account
+    hub: str
+    given: Mapping[str, str]
+
+    def check(self) -> None:
+        """Hold the given parameters against the templates.
+
+        Raises:
+            SeedbedError: no template has one, or a value does not fit it.
+        """
+        rules: dict[str, Any] = {}
+        for part in self.parts:
+            rules |= self._template(part)["Parameters"]
+        for key, value in self.given.items():
+            if key not in rules:
+                known = ", ".join(sorted(rules))
+                raise SeedbedError(f"--set {key}: no stack has this parameter: use one of {known}")
+            if wrong := cfn.misfit(rules[key], value):
+                raise SeedbedError(f"--set {key} is {wrong}")
+
+    def changes(self) -> Iterator[Change]:
+        """Yield the change set of each stack, in order: execute or discard one before the next.
+
+        Raises:
+            SeedbedError: a parameter is missing, or CloudFormation refuses.
+        """
+        for region in self.declared.regions:
+            there = Account(self.account.session, region, self.account.calls)
+            for part in self.parts:
+                if part.once and region != self.declared.regions[0]:
+                    continue
+                if missing := [key for key in part.needs if not self.given.get(key)]:
+                    why = f"--set {'=... --set '.join(missing)}=... would deploy it"
+                    yield Change(part, region, [], None, why)
+                    continue
+                yield self._change(there, part)
+
+    def execute(self, change: Change) -> None:
+        """Carry out a change set, and wait. Raises SeedbedError with CloudFormation's reason."""
+        with told(change.part.name):
+            try:
+                change.stack.execute()
+            except _stack_module(self.base).StackError as error:
+                raise SeedbedError(f"{error}: mend it and run the command again") from None
+
+    def _change(self, there: Account, part: Part) -> Change:
+        values = self._values(there, part)
+        module = _stack_module(self.base)
+        with told(f"{part.name} in {there.region}"):
+            stack = module.Stack(there.client("cloudformation"), part.name)
+            if part is ASSETS and stack.new:
+                self._nothing_stayed(there)
+            body = (self.base / FOLDER / part.file).read_text("utf-8")
+            try:
+                lines = stack.prepare(body, values, TAGS)
+            except module.StackError as error:
+                raise SeedbedError(str(error)) from None
+        return Change(part, there.region, lines, stack)
+
+    def _values(self, there: Account, part: Part) -> dict[str, str]:
+        """Return the parameters of a stack: as given, else as found out here."""
+        rules = self._template(part)["Parameters"]
+        found: dict[str, Callable[[], str]] = {
+            "HubAccountId": lambda: self.hub,
+            "AssetBucketName": lambda: self.bucket(there.region),
+            "AssetKeyArn": lambda: self._asset_key(there),
+            "OrganizationPaths": lambda: f"{self._organization(there)}/*",
+            "OrganizationId": lambda: self._organization(there),
+            "SeedCodeKey": self._seed_key,
+        }
+        values = {key: value for key, value in self.given.items() if key in rules}
+        for key, rule in rules.items():
+            if key in values:
+                continue
+            if key in found:
+                values[key] = found[key]()
+            elif "Default" not in rule:
+                text = rule.get("Description", "")
+                raise SeedbedError(f"{part.name} needs --set {key}=... ({text})")
+        return values
+
+    def bucket(self, region: str) -> str:
+        return self.declared.assets.bucket.format(account=self.hub, region=region)
+
+    def _organization(self, there: Account) -> str:
+        with told("organisation"):
+            answer = there.client("organizations").describe_organization()
+        return str(answer["Organization"]["Id"])
+
+    def _seed_key(self) -> str:
+        return packaging.function_key(SEED, packaging.functions(self.base)[SEED])
+
+    def _asset_key(self, there: Account) -> str:
+        """Return the key that encrypts the seeder's zip, which the hub gets here.
+
+        Raises:
+            SeedbedError: the spoke cannot read it.
+        """
+        bucket, key, s3 = self.bucket(there.region), self._seed_key(), there.client("s3")
+        if self.parts is HUB:
+            with told(bucket):
+                code = packaging.functions(self.base)[SEED]
+                s3.put_object(Bucket=bucket, Key=key, Body=code, ChecksumAlgorithm="SHA256")
+        try:
+            head = s3.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise SeedbedError(
+                f"s3://{bucket}/{key}: {code}: bootstrap the hub from this same commit first, "
+                "and let this account's unit in by its --set OrganizationPaths=..."
+            ) from None
+        return str(head["SSEKMSKeyId"])
+
+    def _nothing_stayed(self, there: Account) -> None:
+        """Refuse to make a bucket again that an earlier stack left behind."""
+        bucket = self.bucket(there.region)
+        try:
+            there.client("s3").head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+                return
+            raise
+        raise SeedbedError(
+            f"bucket {bucket} is there without its stack: an earlier one left it; empty and "
+            "delete it, and its log bucket and key, or import them into the stack"
+        )
+
+    def _template(self, part: Part) -> cfn.Template:
+        path = self.base / FOLDER / part.file
+        try:
+            return cfn.load(path.read_text("utf-8"), str(path))
+        except FileNotFoundError:
+            raise SeedbedError(f"{path}: missing; run in a checkout of the templates") from None
+
+    # The opposite
+
+    def remains(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what a teardown leaves: stack, type and physical id of each retained resource."""
+        for region, part, there in self._deployed():
+            template = self._template(part)["Resources"]
+            pages = there.client("cloudformation").get_paginator("list_stack_resources")
+            with told(f"{part.name} in {region}"):
+                listed = [
+                    item
+                    for page in pages.paginate(StackName=part.name)
+                    for item in page["StackResourceSummaries"]
+                ]
+            for item in listed:
+                policy = template.get(item["LogicalResourceId"], {}).get("DeletionPolicy", "")
+                if policy.startswith("Retain"):
+                    yield part.name, item["ResourceType"], item["PhysicalResourceId"]
+
+    def projects(self) -> list[str]:
+        """Return the projects of the account, which need the launch role to be deleted."""
+        found = []
+        for region in self.declared.regions:
+            there = Account(self.account.session, region, self.account.calls)
+            with told(f"projects in {region}"):
+                pages = there.client("sagemaker").get_paginator("list_projects").paginate()
+                found += [
+                    f"{item['ProjectName']} ({region})"
+                    for page in pages
+                    for item in page["ProjectSummaryList"]
+                    if item["ProjectStatus"] != "DeleteCompleted"
+                ]
+        return found
+
+    def stacks(self) -> list[tuple[str, str]]:
+        """Return region and name of each stack that is there, in the order of its removal."""
+        return [(region, part.name) for region, part, _ in self._deployed()]
+
+    def teardown(self, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Delete the stacks, the last one first.
+
+        Raises:
+            SeedbedError: a stack cannot be deleted.
+        """
+        for region, part, there in self._deployed():
+            progress(f"{part.name} in {region}")
+            client = there.client("cloudformation")
+            with told(f"{part.name} in {region}"):
+                id_ = client.describe_stacks(StackName=part.name)["Stacks"][0]["StackId"]
+                client.delete_stack(StackName=id_)
+                waiter = client.get_waiter("stack_delete_complete")
+                waiter.wait(StackName=id_, WaiterConfig={"Delay": 2, "MaxAttempts": 900})
+
+    def _deployed(self) -> Iterator[tuple[str, Part, Account]]:
+        module = _stack_module(self.base)
+        for region in reversed(self.declared.regions):
+            there = Account(self.account.session, region, self.account.calls)
+            for part in reversed(self.parts):
+                if part.once and region != self.declared.regions[0]:
+                    continue
+                with told(part.name):
+                    stack = module.Stack(there.client("cloudformation"), part.name)
+                    known = stack.describe()
+                if known and known["StackStatus"] != "REVIEW_IN_PROGRESS":
+                    yield region, part, there
+
+
+@cache
+def _stack_module(base: Path) -> ModuleType:
+    """Return a project's infra/stack.py as a module.
+
+    Raises:
+        SeedbedError: this is no checkout.
+    """
+    path = base / STACK
+    if not path.is_file():
+        raise SeedbedError(f"{path}: missing; run in a checkout of the templates")
+    module = ModuleType("seedbed_stack")
+    exec(compile(path.read_text("utf-8"), str(path), "exec"), module.__dict__)  # noqa: S102 (ours)
+    return module

@@ -1,0 +1,154 @@
+"""The hub's bucket: its CORS, templates and their tags, the release, the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from botocore.exceptions import ClientError
+
+from seedbed.declaration import FILE
+from seedbed.doctor.catalog import PUBLISH
+from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
+from seedbed.doctor.site import Site, tags_of
+from seedbed.publishing.store import CORS, VISIBLE
+
+ADMIT = (
+    "in the hub: `seedbed bootstrap hub --set OrganizationPaths=...` with a path of this account's "
+    "unit"
+)
+KEY = (
+    "in the hub: `seedbed bootstrap hub`, whose key policy lets in the same paths; then give this "
+    "role kms:Decrypt on the hub's keys through S3"
+)
+
+
+@check("asset bucket", "the bucket that holds releases", "hub")
+def bucket(site: Site) -> Iterator[Finding]:
+    if not _is_there(site):
+        yield problem(f"bucket {site.bucket} is missing", "run `seedbed bootstrap hub`")
+
+
+@check("CORS", "whether Studio's pages may read the templates", "hub")
+def cors(site: Site) -> Iterator[Finding]:
+    _needs_templates(site)
+    if not _is_there(site):
+        raise SkipError("there is no asset bucket")
+    try:
+        rules = site.client("s3").get_bucket_cors(Bucket=site.bucket)["CORSRules"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchCORSConfiguration":
+            raise
+        rules = []
+    if not any(all(set(CORS[key]) <= set(rule.get(key, ())) for key in CORS) for rule in rules):
+        yield problem(f"bucket {site.bucket} does not let in https://*.sagemaker.aws", PUBLISH)
+
+
+@check("templates in S3", "whether Studio finds the templates, by their objects' tags")
+def templates(site: Site) -> Iterator[Finding]:
+    _needs_templates(site)
+    _needs_hub(site)
+    if site.is_hub and not _is_there(site):
+        raise SkipError("there is no asset bucket")
+    for key, _, _ in site.studio():
+        name = f"{site.declared.assets.studio_prefix}{key}.yml"
+        at = {"Bucket": site.bucket, "Key": name}
+        try:
+            tags = tags_of(site.client("s3").get_object_tagging(**at)["TagSet"])
+        except ClientError as error:
+            if not (missing(error) or denied(error)):
+                raise
+            if missing(error):
+                yield problem(f"s3://{site.bucket}/{name} is missing", PUBLISH)
+                continue
+            if not site.is_hub and "identity-based" in str(error):
+                give = "attach the policy seedbed-projects to it"
+                yield problem(f"this role may not read the tags of {name}", give)
+            elif site.is_hub:
+                raise
+            else:
+                yield problem(f"s3://{site.bucket}/{name}: this account may not read it", ADMIT)
+            return
+        if not VISIBLE.items() <= tags.items():
+            say = f"{name} lacks the tag sagemaker:studio-visibility=true"
+            yield problem(say, f"{PUBLISH}: a new upload drops tags, publish sets them")
+
+
+@check("asset key", "whether the key of the assets lets this account read", "admin", "scientist")
+def key(site: Site) -> Iterator[Finding]:
+    _needs_templates(site)
+    _needs_hub(site)
+    name = next(
+        (f"{site.declared.assets.studio_prefix}{key}.yml" for key, _, _ in site.studio()), ""
+    )
+    try:
+        site.client("s3").get_object(Bucket=site.bucket, Key=name)["Body"].close()
+    except ClientError as error:
+        if "kms:" in str(error):
+            yield problem(f"the key of {site.bucket} does not let this account decrypt", KEY)
+        elif missing(error) or denied(error):
+            raise SkipError(f"{name} is not readable: see templates in S3") from None
+        else:
+            raise
+
+
+@check(
+    "release", "whether bundles and functions of the newest release are readable", "hub", "admin"
+)
+def release(site: Site) -> Iterator[Finding]:
+    _needs_hub(site)
+    if site.is_hub and not _is_there(site):
+        raise SkipError("there is no asset bucket")
+    if not site.version:
+        raise SkipError("no product has a version here")
+    try:
+        manifest = site.release
+    except ClientError as error:
+        name = f"s3://{site.bucket}/manifests/{site.version}.json"
+        yield from _unreadable(site, name, error)
+        return
+    for item in (*manifest.bundles.values(), *manifest.functions.values()):
+        try:
+            site.client("s3").head_object(Bucket=site.bucket, Key=item.key)
+        except ClientError as error:
+            yield from _unreadable(site, f"s3://{site.bucket}/{item.key}", error)
+            if denied(error):
+                return
+
+
+def _unreadable(site: Site, what: str, error: ClientError) -> Iterator[Finding]:
+    if "kms:" in str(error):
+        raise SkipError("the key does not let this account read: see asset key") from None
+    if missing(error):
+        version = site.version
+        yield problem(f"{what} is missing", f"in the hub: `seedbed publish` of {version} again")
+    elif denied(error) and not site.is_hub:
+        yield problem(f"{what}: this account may not read it", ADMIT)
+    else:
+        raise error
+
+
+@check("organisation", "whether hub and account are known to each other", "admin", "scientist")
+def known(site: Site) -> Iterator[Finding]:
+    if not site.hub:
+        text = "which account is the hub is not known here: nothing of it is shared"
+        yield problem(text, f"give --hub ACCOUNT, and see portfolios: {FILE} says who gets them")
+
+
+def _needs_templates(site: Site) -> None:
+    if "s3-templates" not in site.declared.targets:
+        raise SkipError(f"{FILE} has no target s3-templates")
+
+
+def _needs_hub(site: Site) -> None:
+    if not site.hub:
+        raise SkipError("the hub is not known: give --hub ACCOUNT")
+
+
+def _is_there(site: Site) -> bool:
+    try:
+        site.client("s3").head_bucket(Bucket=site.bucket)
+    except ClientError as error:
+        if not missing(error):
+            raise
+        return False
+    return True

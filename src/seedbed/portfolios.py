@@ -1,0 +1,146 @@
+"""Sharing a portfolio without a publish, and what a spoke does with what it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from seedbed.declaration import FILE, Declaration
+from seedbed.errors import SeedbedError
+from seedbed.publishing.aws import Account, told
+from seedbed.publishing.catalog import node_of
+from seedbed.publishing.changes import Change, Plan
+from seedbed.publishing.observe import CATALOG, PORTFOLIO_TAG
+
+ALONE, TOGETHER = "IMPORTED", "AWS_ORGANIZATIONS"  # shares with one account; with a unit
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A portfolio as a spoke has it: its products, who may see them, what its launches lack."""
+
+    id: str
+    title: str
+    products: tuple[str, ...]
+    principals: tuple[str, ...]
+    missing_roles: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        return asdict(self)
+
+
+def share(
+    account: Account, declared: Declaration, key: str, nodes: Sequence[str], *, end: bool = False
+) -> Plan:
+    """Return the requests that share a portfolio with units or accounts now, or end the shares.
+
+    The declaration stays the owner: what it does not say, the next publish would undo.
+
+    Raises:
+        SeedbedError: the declaration says otherwise, or the portfolio is not published.
+    """
+    if key not in declared.portfolios:
+        known = ", ".join(declared.portfolios)
+        raise SeedbedError(f"portfolio {key}: not declared: use one of {known}")
+    shares = declared.portfolios[key].shares
+    for node in nodes:
+        if (node in {*shares.units, *shares.accounts}) == end:
+            how = ("take it out of", "share with it again") if end else ("add it to", "undo this")
+            where = f"portfolios.{key}.shares in {FILE}"
+            raise SeedbedError(f"{node}: {how[0]} {where} first: the next publish would {how[1]}")
+    before, portfolio, made = account.calls.total(), _find(account, key), []
+    flags = {"SharePrincipals": shares.principals, "ShareTagOptions": shares.tag_options}
+    for node in nodes:
+        kind = "ORGANIZATIONAL_UNIT" if node.startswith("ou-") else "ACCOUNT"
+        request = {"PortfolioId": portfolio, **node_of((kind, node)), **({} if end else flags)}
+        operation = "DeletePortfolioShare" if end else "CreatePortfolioShare"
+        say = f"share no more with {node}" if end else f"share with {node}"
+        made.append(Change("share", key, say, CATALOG, operation, request))
+    return Plan(account.id, account.region, tuple(made), (), account.calls.total() - before)
+
+
+def take(account: Account, declared: Declaration, principals: Sequence[str] = ()) -> list[Imported]:
+    """Accept what is shared with this account, and let principals of its own see it.
+
+    A share with a unit needs no acceptance; where its principals are shared too, nothing is left
+    to do but to have the launch roles.
+
+    Args:
+        account: a spoke, in one region.
+        declared: says by which roles the products are launched.
+        principals: ARNs of roles of this account, or patterns without an account id.
+
+    Raises:
+        SeedbedError: nothing is shared with this account, or AWS refuses.
+    """
+    client = account.client(CATALOG)
+    with told("shared portfolios"):
+        found = {
+            item["Id"]: item
+            for kind in (ALONE, TOGETHER)
+            for item in account.every(
+                CATALOG,
+                "list_accepted_portfolio_shares",
+                "PortfolioDetails",
+                PortfolioShareType=kind,
+            )
+        }
+        for id_ in found:
+            for arn in principals:
+                kind = "IAM_PATTERN" if ":iam:::" in arn else "IAM"
+                client.associate_principal_with_portfolio(
+                    PortfolioId=id_, PrincipalARN=arn, PrincipalType=kind
+                )
+        if not found:
+            raise SeedbedError(
+                f"nothing is shared with {account.id} in {account.region}: in the hub, declare its "
+                "unit in portfolios.<name>.shares.units and run `seedbed publish`"
+            )
+        return [_imported(account, declared, item) for item in found.values()]
+
+
+def accept(account: Account, portfolio: str) -> None:
+    """Accept a share with this account alone, by the portfolio's id. Raises SeedbedError."""
+    with told(f"portfolio {portfolio}"):
+        account.client(CATALOG).accept_portfolio_share(PortfolioId=portfolio)
+
+
+def _imported(account: Account, declared: Declaration, item: Mapping[str, str]) -> Imported:
+    at = {"PortfolioId": item["Id"]}
+    listed = account.every(CATALOG, "search_products_as_admin", "ProductViewDetails", **at)
+    principals = account.every(CATALOG, "list_principals_for_portfolio", "Principals", **at)
+    names = tuple(sorted(one["ProductViewSummary"]["Name"] for one in listed))
+    roles = {one.launch_role for one in declared.products.values() if one.title in names}
+    return Imported(
+        id=item["Id"],
+        title=item["DisplayName"],
+        products=names,
+        principals=tuple(sorted(one["PrincipalARN"] for one in principals)),
+        missing_roles=tuple(sorted(role for role in roles if not has_role(account, role))),
+    )
+
+
+def has_role(account: Account, name: str) -> bool:
+    """Tell whether the account has a role of that name."""
+    iam = account.client("iam")
+    try:
+        iam.get_role(RoleName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+        return False
+    return True
+
+
+def _find(account: Account, key: str) -> str:
+    """Return the id of the hub's portfolio with our tag."""
+    with told("portfolios"):
+        for item in account.every(CATALOG, "list_portfolios", "PortfolioDetails"):
+            tags = account.client(CATALOG).describe_portfolio(Id=item["Id"])["Tags"]
+            if {"Key": PORTFOLIO_TAG, "Value": key} in tags:
+                return str(item["Id"])
+    raise SeedbedError(f"portfolio {key}: not in {account.region}: run `seedbed publish`")

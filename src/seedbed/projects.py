@@ -1,0 +1,212 @@
+"""SageMaker projects from the command line: the calls that Studio's "Create project" makes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from seedbed import cfn
+from seedbed.declaration import Declaration
+from seedbed.errors import SeedbedError
+from seedbed.publishing.aws import Account, told
+from seedbed.publishing.observe import CATALOG
+
+INJECTED = {"SageMakerProjectName", "SageMakerProjectId"}  # SageMaker gives them
+Route = Literal["catalog", "s3"]
+PAUSE = 2.0  # seconds between two looks at a project
+LIMIT = 5400.0  # seconds: the seeder may take an hour, the rest minutes
+DONE = {"CreateCompleted", "UpdateCompleted", "DeleteCompleted"}
+FAILED = {"CreateFailed", "UpdateFailed", "DeleteFailed"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project: by which route it was made, from what, and its state."""
+
+    name: str
+    id: str
+    status: str
+    route: str
+    origin: str
+    message: str
+    parameters: Mapping[str, str]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        return asdict(self)
+
+
+def create(
+    account: Account,
+    declared: Declaration,
+    name: str,
+    product: str,
+    parameters: Mapping[str, str],
+    *,
+    hub: str,
+    route: Route = "catalog",
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Start the creation of a project, as the caller.
+
+    Args:
+        account: the account and region in which the project is made.
+        declared: the products, by their keys.
+        name: of the project.
+        product: a key of the declaration.
+        parameters: what the product's form asks for.
+        hub: the hub's account id, whose bucket holds the S3 templates.
+        route: from Service Catalog, or from the template in S3.
+        tags: of the project and what it consists of.
+
+    Raises:
+        SeedbedError: there is no such product, the caller does not see it, or AWS refuses.
+    """
+    if product not in declared.products:
+        known = ", ".join(declared.products)
+        raise SeedbedError(f"product {product!r}: not declared: use one of {known}")
+    given = [{"Key": key, "Value": value} for key, value in parameters.items()]
+    request: dict[str, Any] = {"ProjectName": name}
+    if tags:
+        request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    with told(f"project {name}"):
+        if route == "catalog":
+            id_, artifact = _offered(account, declared.products[product].title)
+            _check(_asked(account, id_, artifact), parameters)
+            request["ServiceCatalogProvisioningDetails"] = {
+                "ProductId": id_,
+                "ProvisioningArtifactId": artifact,
+                "ProvisioningParameters": given,
+            }
+        else:
+            bucket = declared.assets.bucket.format(account=hub, region=account.region)
+            key = f"{declared.assets.studio_prefix}{product}.yml"
+            suffix = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
+            role = declared.products[product].launch_role
+            body = account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            _check(cfn.load(body.decode(), key)["Parameters"], parameters)
+            provider = {
+                "TemplateName": product,
+                "TemplateURL": f"https://{bucket}.s3.{account.region}.{suffix}/{key}",
+                "RoleARN": f"arn:{account.partition}:iam::{account.id}:role/{role}",
+                "Parameters": given,
+            }
+            request["TemplateProviders"] = [{"CfnTemplateProvider": provider}]
+        account.client("sagemaker").create_project(**request)
+
+
+def _offered(account: Account, title: str) -> tuple[str, str]:
+    """Return a product that the caller sees, and its newest version that may be launched."""
+    views = account.every(CATALOG, "search_products", "ProductViewSummaries")
+    found = [view["ProductId"] for view in views if view["Name"] == title]
+    if not found:
+        raise SeedbedError(
+            f"product {title!r}: this role does not see it: have its portfolio shared with this "
+            "account's unit, and let the role in (portfolios.yml: permission_sets, principals)"
+        )
+    answer = account.client(CATALOG).describe_product(Id=found[0])
+    offered = [one for one in answer["ProvisioningArtifacts"] if one["Guidance"] == "DEFAULT"]
+    if not offered:
+        raise SeedbedError(f"product {title!r}: no version may be launched: publish one")
+    newest = max(offered, key=lambda one: one["CreatedTime"])
+    return found[0], newest["Id"]
+
+
+def _asked(account: Account, product: str, artifact: str) -> dict[str, Any]:
+    """Return a version's parameters as a template has them."""
+    client = account.client(CATALOG)
+    paths = client.list_launch_paths(ProductId=product)["LaunchPathSummaries"]
+    said = client.describe_provisioning_parameters(
+        ProductId=product, ProvisioningArtifactId=artifact, PathId=paths[0]["Id"]
+    )
+    return {
+        one["ParameterKey"]: {
+            "Type": one.get("ParameterType", "String"),
+            **({"Default": one["DefaultValue"]} if "DefaultValue" in one else {}),
+            **{k: v for k, v in one.get("ParameterConstraints", {}).items() if v not in ("", [])},
+        }
+        for one in said["ProvisioningArtifactParameters"]
+    }
+
+
+def _check(rules: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    """Hold values against a product's form, before anything is made.
+
+    Raises:
+        SeedbedError: one is unknown, missing, or does not fit.
+    """
+    asked = {key: rule for key, rule in rules.items() if key not in INJECTED}
+    for key, value in given.items():
+        if key not in asked:
+            raise SeedbedError(f"--set {key}: the product does not ask it: {', '.join(asked)}")
+        if wrong := cfn.misfit(asked[key], value):
+            raise SeedbedError(f"--set {key} is {wrong}")
+    if missing := [k for k, rule in asked.items() if "Default" not in rule and k not in given]:
+        raise SeedbedError(f"the product asks for --set {'=... --set '.join(missing)}=...")
+
+
+def show(account: Account, name: str) -> Project:
+    """Return a project as it is now. Raises SeedbedError if there is none."""
+    with told(f"project {name}"):
+        said = account.client("sagemaker").describe_project(ProjectName=name)
+    details = said.get("ServiceCatalogProvisioningDetails")
+    if details:
+        message = said.get("ServiceCatalogProvisionedProductDetails", {}).get(
+            "ProvisionedProductStatusMessage", ""
+        )
+        route, origin = "catalog", f"{details['ProductId']} {details['ProvisioningArtifactId']}"
+    else:
+        details = said["TemplateProviderDetails"][0]["CfnTemplateProviderDetail"]
+        message = details.get("StackDetail", {}).get("StatusMessage", "")
+        route, origin = "s3", details["TemplateURL"]
+    pairs = details.get("ProvisioningParameters") or details.get("Parameters") or ()
+    return Project(
+        name=said["ProjectName"],
+        id=said["ProjectId"],
+        status=said["ProjectStatus"],
+        route=route,
+        origin=origin,
+        message=message,
+        parameters={pair["Key"]: pair["Value"] for pair in pairs},
+    )
+
+
+def every(account: Account) -> list[str]:
+    """Return the names of all projects that are not deleted."""
+    with told("projects"):
+        pages = account.client("sagemaker").get_paginator("list_projects").paginate()
+        return [
+            item["ProjectName"]
+            for page in pages
+            for item in page["ProjectSummaryList"]
+            if item["ProjectStatus"] != "DeleteCompleted"
+        ]
+
+
+def wait(
+    account: Account,
+    name: str,
+    progress: Callable[[Project], None] = lambda _: None,
+    pause: Callable[[float], None] = time.sleep,
+) -> Project:
+    """Wait until nothing happens to a project any more.
+
+    Raises:
+        SeedbedError: it failed, with AWS's reason, or it takes longer than 90 minutes.
+    """
+    waited = 0.0
+    while True:
+        known = show(account, name)
+        progress(known)
+        if known.status in DONE:
+            return known
+        if known.status in FAILED:
+            raise SeedbedError(f"project {name}: {known.status}: {known.message}")
+        if waited >= LIMIT:
+            raise SeedbedError(
+                f"project {name}: still {known.status}: `seedbed project show {name}`"
+            )
+        pause(PAUSE)
+        waited += PAUSE

@@ -1,0 +1,8 @@
+"""Brings a release to AWS: what is there, what differs from the declaration, the calls between."""
+
+from seedbed.publishing.apply import apply
+from seedbed.publishing.aws import Account
+from seedbed.publishing.changes import Change, Plan
+from seedbed.publishing.plan import plan
+
+__all__ = ["Account", "Change", "Plan", "apply", "plan"]

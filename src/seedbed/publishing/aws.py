@@ -1,0 +1,102 @@
+"""One account in one region: its clients, the calls they make, and what they refuse, in a line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from seedbed.errors import SeedbedError
+
+# Service Catalog throttles early; the adaptive mode slows down before it is told to.
+CONFIG = Config(retries={"mode": "adaptive", "max_attempts": 10}, user_agent_extra="seedbed")
+
+
+@dataclass
+class Account:
+    """Clients of one account in one region; `calls` counts what was asked, retries not."""
+
+    session: boto3.Session
+    region: str
+    calls: Counter[str] = field(default_factory=Counter)
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, region: str, profile: str | None = None) -> Account:
+        """Return the account of the profile, or of the environment's credentials.
+
+        Raises:
+            SeedbedError: there is no such profile.
+        """
+        with told("credentials"):
+            return cls(boto3.Session(profile_name=profile, region_name=region), region)
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its classes as it runs)
+        if service not in self._clients:
+            with told(service):
+                made = self.session.client(service, region_name=self.region, config=CONFIG)
+            made.meta.events.register(f"before-call.{service}", self._count)
+            self._clients[service] = made
+        return self._clients[service]
+
+    def _count(self, model: Any, **_: object) -> None:  # noqa: ANN401
+        self.calls[f"{model.service_model.service_name}:{model.name}"] += 1
+
+    @cached_property
+    def id(self) -> str:
+        """Return the account's id.
+
+        Raises:
+            SeedbedError: there are no credentials, or they have expired.
+        """
+        with told("credentials"):
+            return str(self.client("sts").get_caller_identity()["Account"])
+
+    @cached_property
+    def partition(self) -> str:
+        return str(self.session.get_partition_for_region(self.region))
+
+    def assume(self, role_arn: str, region: str | None = None) -> Account | None:
+        """Return the account of a role, or None if the role is not to be had."""
+        try:
+            answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="seedbed")
+        except ClientError:
+            return None
+        keys = answer["Credentials"]
+        session = boto3.Session(
+            keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], self.region
+        )
+        return Account(session, region or self.region, self.calls)
+
+    def every(
+        self,
+        service: str,
+        operation: str,
+        key: str,
+        **parameters: Any,  # noqa: ANN401
+    ) -> Iterator[Any]:
+        """Yield the items below `key` of every page of a list operation."""
+        ask = getattr(self.client(service), operation)
+        token: dict[str, str] = {}
+        while True:
+            page = ask(**parameters, **token)
+            yield from page.get(key, ())
+            if not page.get("NextPageToken"):
+                return
+            token = {"PageToken": page["NextPageToken"]}
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn what AWS or the way to it refuses into one line that begins with `what`."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise SeedbedError(f"{what}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,189 @@
+"""From nothing to projects: what a platform engineer and a data scientist do, in the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import commit, git, make_repository
+from publishing import DEV, writes
+from typer.testing import CliRunner
+
+from seedbed import catalog, declaration
+from seedbed.cli import app
+
+RUN = CliRunner()
+SCIENTIST = "seedbed-data-scientist"
+GROUP = "arn:aws:sagemaker:eu-west-1:666666666666:feature-group/measurements"
+DATA = {  # what each product's own data access asks for
+    "model-build-s3": ["DataLocation=s3://lake-bucket/churn/"],
+    "model-build-athena": ["DataDatabase=lake", "DataLakeLocation=s3://lake-bucket/lake/"],
+    "model-build-datazone": [
+        "DataDomainId=dzd_4k2example9q",
+        "DataProjectId=project1",
+        "DataEnvironmentId=environ1",
+        "DataMembership=false",  # the sandbox knows no DataZone
+    ],
+    "model-build-featurestore": [
+        f"FeatureGroupArns={GROUP}",
+        "OfflineStoreLocation=s3://store-bucket/offline/",
+        "LabelDatabase=training",
+        "LabelTable=labels",
+    ],
+}
+
+
+class Desk:
+    """A shell in a checkout of the templates, as an account's administrator or as a role."""
+
+    def __init__(self, sandbox, checkout):
+        self.sandbox, self.checkout = sandbox, checkout
+        self.hub = sandbox.account("hub")
+
+    def environment(self, account, role=None):
+        """Return an administrator's environment, or that of a role as Studio takes it."""
+        made = self.sandbox.environment(account)
+        if role:
+            arn = f"arn:aws:iam::{self.sandbox.account(account)}:role/{role}"
+            said = self.sandbox.admin("POST", "become", {"role_arn": arn})
+            made |= {key.upper(): value for key, value in said.items()}
+        return made
+
+    def run(self, account, *words, role=None, code=0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(catalog, "CHECKOUT", self.checkout)
+            patch.chdir(self.checkout)
+            for name, value in self.environment(account, role).items():
+                patch.setenv(name, value)
+            done = RUN.invoke(app, list(words))
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done.stdout
+
+    def create(self, name, product, route):
+        """Create a project as a data scientist, with a repository in CodeCommit; return its id."""
+        words = ["project", "create", name, "--product", product, "--route", route, "--json"]
+        given = ["GitHost=codecommit", f"RepositoryId={name}", "ConnectionArn=", *DATA[product]]
+        given.append(f"ModelPackageGroupName={name}")
+        sets = [word for pair in given for word in ("--set", pair)]
+        said = self.run("dev", *words, "--hub", self.hub, *sets, role=SCIENTIST)
+        return json.loads(said)["id"]
+
+
+@pytest.fixture(scope="module")
+def desk(sandbox_server, tmp_path_factory):
+    """A hub and two spokes, made from nothing by the tool's own commands."""
+    sandbox_server.reset()
+    checkout = make_repository(tmp_path_factory.mktemp("desk") / "checkout", "v0.1.0")
+    declared = checkout / declaration.FILE
+    declared.write_text(declared.read_text().replace("units: []", f"units: [{DEV}]"))
+    commit(checkout, "v0.2.0")
+    made = Desk(sandbox_server, checkout)
+    sandbox_server.client("servicecatalog", "management").enable_aws_organizations_access()
+    sandbox_server.client("organizations", "management").register_delegated_administrator(
+        AccountId=made.hub, ServicePrincipal="servicecatalog.amazonaws.com"
+    )
+    made.run("hub", "bootstrap", "hub", "--yes")
+    for account in ("dev", "test"):
+        made.run(account, "bootstrap", "spoke", "--hub", made.hub, "--yes")
+    made.run("hub", "package")
+    made.run("hub", "plan", code=2)
+    made.run("hub", "publish", "--yes")
+    # A first build takes minutes: tests/sandbox/test_build_from_push.py has one.
+    rule = {"match": "codebuild:StartBuild", "kind": "fail", "role": "*-pipeline-*"}
+    sandbox_server.chaos(rule)
+    yield made
+    sandbox_server.chaos()
+
+
+def test_a_second_bootstrap_package_and_publish_change_nothing(desk):
+    before = len(writes(desk.sandbox))
+    said = desk.run("dev", "bootstrap", "spoke", "--hub", desk.hub, "--plan")
+    assert said.count("nothing changes") == 4
+    assert "Add " not in said
+    desk.run("hub", "package")
+    assert "nothing to do" in desk.run("hub", "plan")
+    desk.run("hub", "publish", "--yes")
+    later = [one["operation"] for one in writes(desk.sandbox)[before:] if not one["via"]]
+    assert set(later) <= {"CreateChangeSet", "DeleteChangeSet"}  # a change set shows what is due
+
+
+def test_a_spoke_takes_what_is_shared(desk):
+    said = json.loads(desk.run("dev", "portfolio", "import", "--json"))
+    assert [len(one["products"]) for one in said] == [4, 6]
+    assert not any(one["missing_roles"] for one in said)
+    with pytest.raises(Exception, match="nothing is shared with 444444444444"):
+        desk.run("test", "portfolio", "import")
+
+
+def test_studio_offers_every_product_by_both_ways(desk):
+    bucket = f"s3://seedbed-assets-{desk.hub}-eu-west-1/studio/"
+    domain = desk.sandbox.client("sagemaker", "dev").create_domain(
+        DomainName="studio",
+        AuthMode="IAM",
+        DefaultUserSettings={"ExecutionRole": f"arn:aws:iam::333333333333:role/{SCIENTIST}"},
+        SubnetIds=["subnet-0123456789abcdef0"],
+        VpcId="vpc-0123456789abcdef0",
+        Tags=[{"Key": "sagemaker:projectS3TemplatesLocation", "Value": bucket}],
+    )
+    arn = domain["DomainArn"]
+    offered = desk.sandbox.studio_templates("dev", SCIENTIST, arn.rpartition("/")[2])
+    for tab in ("organization", "s3"):
+        assert len(offered[tab]) == len(DATA), offered[tab]
+        assert not any(one.get("reason") for one in offered[tab])
+
+
+@pytest.mark.parametrize("route", ["catalog", "s3"])
+@pytest.mark.parametrize("product", list(DATA))
+def test_a_project_is_born_whole(desk, product, route, tmp_path):
+    """Its repository passes its own tests, and Copier and Seedbed bring it to the next release."""
+    name = f"{product.removeprefix('model-build-')}-{route}"
+    id_ = desk.create(name, product, route)
+    project = tmp_path / "project"
+    address = f"https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/{name}"
+    clone = ["git", "clone", "--quiet", address, str(project)]
+    subprocess.run(clone, check=True, env=desk.sandbox.git_environment("dev"))
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    canonical = catalog.load(desk.checkout).repository
+    assert (answers["_src_path"], answers["_commit"]) == (canonical, "v0.2.0")
+    assert answers["template"] == product
+    assert answers["model_package_group"] == name
+    assert id_ in (project / ".seedbed-project").read_text()
+    same = (
+        []
+        if name == "s3-catalog"
+        else ["--ignore=tests/test_jobs.py", "--ignore=tests/test_report.py"]
+    )
+    run(project, sys.executable, "-m", "pytest", "-q", *same)
+    newer = later(desk, tmp_path)
+    run(project, sys.executable, "-m", "copier", "update", "--defaults", "--quiet", env=newer)
+    assert "# later" in (project / "Makefile").read_text()
+    git(project, "reset", "--quiet", "--hard")
+    run(project, sys.executable, "-m", "seedbed", "upgrade", ".", env=newer)
+    assert "# later" in (project / "Makefile").read_text()
+
+
+def later(desk, folder):
+    """Return an environment in which the canonical address leads to a release that is newer."""
+    newer = folder / "newer"
+    git(folder, "clone", "--quiet", str(desk.checkout), str(newer))
+    for makefile in newer.glob("templates/*/*/Makefile"):
+        makefile.write_text(makefile.read_text() + "# later\n")
+    commit(newer, "v0.3.0")
+    settings = folder / "gitconfig"
+    address = catalog.load(desk.checkout).repository
+    settings.write_text(
+        f'[url "{newer}"]\n insteadOf = {address}\n[user]\n name = T\n email = t@example.com\n'
+    )
+    places = {"GIT_CONFIG_GLOBAL": str(settings), "COPIER_CACHE_DIR": str(folder / "cache")}
+    return {**os.environ, **places}
+
+
+def run(folder, *words, env=None):
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]

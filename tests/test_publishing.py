@@ -1,0 +1,297 @@
+"""Publishing, against the sandbox: the plan is what is sent, once, and any interruption heals."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from publishing import CATALOG, DEV, REGION, declared, dump, make_hub, release, tell_usage, writes
+
+from seedbed import publishing
+from seedbed.errors import SeedbedError
+
+
+@pytest.fixture
+def hub(sandbox, monkeypatch):
+    make_hub(sandbox)
+    for name, value in sandbox.environment("hub").items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+@pytest.fixture
+def first(tmp_path):
+    return release(tmp_path / "r1", "v0.1.0"), tmp_path / "r1"
+
+
+def planned(made, wanted=None, **options):
+    account = publishing.Account.of(REGION)
+    return account, publishing.plan(account, wanted or declared(), *made, **options)
+
+
+def published(made, wanted=None, **options):
+    account, plan = planned(made, wanted, **options)
+    publishing.apply(account, plan, made[1], pause=lambda _: None)
+    return plan
+
+
+def product(hub, title):
+    return next(one for one in dump(hub)["products"] if one["Name"] == title)
+
+
+def test_a_first_publish_makes_all_that_is_declared(hub, first):
+    published(first)
+    held = dump(hub)
+    titles = [one["title"] for one in held["portfolios"]]
+    assert sorted(titles) == ["ML Admin", "SageMaker Projects"]
+    projects = next(one for one in held["portfolios"] if one["title"] == "SageMaker Projects")
+    assert projects["products"] == ["One", "Two"]
+    assert projects["options"] == ["cost-center=retail", "cost-center=risk"]
+    launch = json.dumps({"LocalRoleName": "seedbed-launch"})
+    assert ("One", "LAUNCH", launch) in projects["constraints"]
+    assert [one[:2] for one in projects["constraints"]] == [
+        ("One", "LAUNCH"),
+        ("One", "RESOURCE_UPDATE"),
+        ("Two", "LAUNCH"),
+    ]
+    assert [(one["PrincipalId"], one["SharePrincipals"]) for one in projects["shares"]] == [
+        (DEV, True)
+    ]
+    one = product(hub, "One")
+    assert one["tags"] == ["sagemaker:studio-visibility=true", "seedbed:product=one"]
+    assert one["SupportEmail"] == "ml@example.com"
+    (objects,) = held["buckets"].values()
+    tags = objects["studio/one.yml"][1]
+    assert tags == [{"Key": "sagemaker:studio-visibility", "Value": "true"}]
+    assert "studio/three.yml" not in objects
+    assert "manifests/v0.1.0.json" in objects
+
+
+def test_a_second_publish_makes_no_write_call(hub, first):
+    published(first)
+    before = len(writes(hub))
+    plan = published(first)
+    assert plan.changes == ()
+    assert len(writes(hub)) == before
+
+
+def test_the_plan_is_what_publish_sends_call_for_call(hub, first):
+    before = len(writes(hub))
+    plan = published(first)
+    sent = [(one["service"], one["operation"]) for one in writes(hub)[before:] if not one["via"]]
+    assert sent == [(change.service, change.operation) for change in plan.changes]
+
+
+def test_a_changed_template_gives_one_new_version_and_deprecates_one(hub, first, tmp_path):
+    published(first)
+    before = dump(hub)
+    second = release(tmp_path / "r2", "v0.2.0", changed=("one",)), tmp_path / "r2"
+    plan = published(second)
+    asked = [(c.operation, c.target) for c in plan.changes if c.service == CATALOG]
+    assert asked == [("CreateProvisioningArtifact", "one"), ("UpdateProvisioningArtifact", "one")]
+    states = {name: said[:2] for name, said in product(hub, "One")["versions"].items()}
+    assert states == {"v0.1.0": (True, "DEPRECATED"), "v0.2.0": (True, "DEFAULT")}
+    for title in ("Two", "Three"):
+        assert product(hub, title) == next(o for o in before["products"] if o["Name"] == title)
+
+
+def test_a_version_with_another_content_is_refused_before_anything_is_sent(hub, first, tmp_path):
+    published(first)
+    before = dump(hub)
+    other = release(tmp_path / "r2", "v0.1.0", changed=("one",)), tmp_path / "r2"
+    with pytest.raises(SeedbedError, match="a version never changes"):
+        published(other)
+    assert dump(hub) == before
+
+
+def test_versions_retire_step_by_step(hub, tmp_path):
+    tell_usage(hub)
+    for number in range(1, 6):
+        folder = tmp_path / f"r{number}"
+        made = release(folder, f"v0.{number}.0", changed=("one",), mark=str(number))
+        published((made, folder))
+    states = {name: said[:2] for name, said in product(hub, "One")["versions"].items()}
+    assert states == {
+        "v0.5.0": (True, "DEFAULT"),
+        "v0.4.0": (True, "DEPRECATED"),
+        "v0.3.0": (False, "DEPRECATED"),
+    }
+
+
+def test_what_a_project_uses_is_neither_deactivated_nor_deleted(hub, tmp_path):
+    tell_usage(hub)
+    folder = tmp_path / "r0"
+    published((release(folder, "v0.0.1", changed=("one",), mark="z"), folder))
+    catalog = hub.client(CATALOG, "hub")
+    portfolio = catalog.list_portfolios()["PortfolioDetails"][0]["Id"]
+    for one in catalog.list_portfolios()["PortfolioDetails"]:
+        portfolio = one["Id"] if one["DisplayName"] == "SageMaker Projects" else portfolio
+    admin = hub.admin_role("hub")
+    catalog.associate_principal_with_portfolio(
+        PortfolioId=portfolio, PrincipalARN=admin, PrincipalType="IAM"
+    )
+    permit(hub)
+    user = hub.client(CATALOG, "hub", role=admin)
+    user.provision_product(
+        ProductName="One",
+        ProvisioningArtifactName="v0.0.1",
+        ProvisionedProductName="mine",
+        Tags=[{"Key": "cost-center", "Value": "risk"}],
+    )
+    for number in range(1, 5):
+        folder = tmp_path / f"r{number}"
+        made = release(folder, f"v0.{number}.0", changed=("one",), mark=str(number))
+        plan = published((made, folder))
+    states = {name: said[:2] for name, said in product(hub, "One")["versions"].items()}
+    assert states == {
+        "v0.4.0": (True, "DEFAULT"),
+        "v0.3.0": (True, "DEPRECATED"),
+        "v0.2.0": (False, "DEPRECATED"),
+        "v0.0.1": (True, "DEPRECATED"),
+    }
+    assert any("v0.0.1 is in use" in note for note in plan.notes)
+
+
+def test_the_previous_release_can_be_published_again(hub, first, tmp_path):
+    published(first)
+    published((release(tmp_path / "r2", "v0.2.0", changed=("one",)), tmp_path / "r2"))
+    published(first)
+    states = {name: said[:2] for name, said in product(hub, "One")["versions"].items()}
+    assert states == {"v0.1.0": (True, "DEFAULT"), "v0.2.0": (True, "DEPRECATED")}
+    assert planned(first)[1].changes == ()
+
+
+def test_what_somebody_made_under_our_title_is_never_taken(hub, first):
+    hub.client(CATALOG, "hub").create_portfolio(
+        DisplayName="ML Admin", ProviderName="me", IdempotencyToken="t"
+    )
+    with pytest.raises(SeedbedError, match=r"ML Admin.*seedbed:portfolio=admin"):
+        planned(first)
+
+
+def test_without_a_bucket_the_remedy_is_told(sandbox, first, monkeypatch):
+    for name, value in sandbox.environment("hub").items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SeedbedError, match="seedbed bootstrap hub"):
+        planned(first)
+
+
+def test_drift_is_found_and_mended(hub, first):
+    published(first)
+    before = dump(hub)
+    catalog, s3 = hub.client(CATALOG, "hub"), hub.client("s3", "hub")
+    portfolio = next(
+        one["Id"]
+        for one in catalog.list_portfolios()["PortfolioDetails"]
+        if one["DisplayName"] == "SageMaker Projects"
+    )
+    at = {"PortfolioId": portfolio}
+    pattern = {"PrincipalARN": "arn:aws:iam:::role/*", "PrincipalType": "IAM_PATTERN"}
+    catalog.associate_principal_with_portfolio(**at, **pattern)
+    constraint = catalog.list_constraints_for_portfolio(**at)["ConstraintDetails"][0]
+    catalog.delete_constraint(Id=constraint["ConstraintId"])
+    catalog.update_portfolio(Id=portfolio, Description="other")
+    (bucket,) = [one["Name"] for one in s3.list_buckets()["Buckets"]]
+    s3.delete_object_tagging(Bucket=bucket, Key="studio/one.yml")
+    asked = {change.operation for change in planned(first)[1].changes}
+    assert asked == {
+        "CreateConstraint",
+        "DisassociatePrincipalFromPortfolio",
+        "PutObjectTagging",
+        "UpdatePortfolio",
+    }
+    published(first)
+    assert dump(hub) == before
+
+
+def test_a_product_declared_no_more_is_retired_only_when_asked(hub, first):
+    published(first)
+    content = declared().model_dump()
+    del content["portfolios"]["projects"]["products"]["two"]
+    fewer = declared(portfolios=content["portfolios"])
+    plan = published(first, fewer)
+    assert plan.changes == ()
+    assert any("two is declared no more" in note for note in plan.notes)
+    plan = published(first, fewer, prune=True)
+    # The unit's account has no role that tells what it uses: nothing is deleted.
+    assert [change.operation for change in plan.changes] == ["UpdateProvisioningArtifact"]
+    assert product(hub, "Two")["versions"]["v0.1.0"][:2] == (True, "DEPRECATED")
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_no_op_plan_is_linear_in_products(tmp_path):
+    """Per product: describe, versions, the launch constraint; the S3 template's head and tags."""
+    calls = []
+    for count in (1, 2, 4):
+        names = tuple(f"p{number}" for number in range(count))
+        made = release(tmp_path / str(count), f"v0.{count}.0", names=names), tmp_path / str(count)
+        wanted = declared(portfolios=portfolio_of(names))
+        published(made, wanted)
+        plan = planned(made, wanted)[1]
+        assert plan.changes == ()
+        calls.append(plan.calls)
+    assert calls == [20, 25, 35]
+
+
+def portfolio_of(names):
+    launch = {"launch_role": "seedbed-launch", "description": "d", "studio": True}
+    products = {name: {**launch, "title": name.upper()} for name in names}
+    return {"projects": {"title": "Projects", "description": "d", "products": products}}
+
+
+def permit(hub):
+    """Let the launch role make the topic of a product's stack."""
+    statement = {"Effect": "Allow", "Action": ["cloudformation:*", "sns:*"], "Resource": "*"}
+    hub.client("iam", "hub").put_role_policy(
+        RoleName="seedbed-launch",
+        PolicyName="all",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
+    )
+
+
+def failing(plan):
+    return sorted({f"{c.service}:{c.operation}" for c in plan.changes})
+
+
+OPERATIONS = [
+    "s3:PutBucketCors",
+    "s3:PutObject",
+    "servicecatalog:AssociatePrincipalWithPortfolio",
+    "servicecatalog:AssociateProductWithPortfolio",
+    "servicecatalog:AssociateTagOptionWithResource",
+    "servicecatalog:CreateConstraint",
+    "servicecatalog:CreatePortfolio",
+    "servicecatalog:CreatePortfolioShare",
+    "servicecatalog:CreateProduct",
+    "servicecatalog:CreateTagOption",
+]
+
+
+@pytest.mark.usefixtures("hub")
+def test_every_kind_of_request_is_tried_below(first):
+    assert failing(planned(first)[1]) == OPERATIONS
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_request_that_took_effect_and_failed_is_made_good(hub, first, operation, whole):
+    rule = {"match": operation, "kind": "after", "times": 1, "status": 400, "code": "Lost"}
+    hub.chaos(rule)
+    with pytest.raises(SeedbedError, match="Lost"):
+        published(first)
+    hub.chaos()
+    published(first)
+    assert dump(hub) == whole
+    assert planned(first)[1].changes == ()
+
+
+@pytest.fixture(scope="module")
+def whole(sandbox_server, tmp_path_factory):
+    """What an undisturbed publish leaves."""
+    folder = tmp_path_factory.mktemp("whole")
+    sandbox_server.reset()
+    make_hub(sandbox_server)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in sandbox_server.environment("hub").items():
+            patch.setenv(name, value)
+        published((release(folder, "v0.1.0"), folder))
+        return dump(sandbox_server)
