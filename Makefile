@@ -7,7 +7,7 @@ BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 say = @printf '\033[1m== %s\033[0m\n'
 
-.PHONY: help setup demo test lint compose check oracle images lock bench release-check clean
+.PHONY: help setup demo test lint compose check oracle images lock bench chaos security release-check clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,22 @@ oracle: setup .venv-oracle/.synced ## compile our pipelines with SageMaker SDK v
 	$(say) "comparing definitions"
 	@cd tests/oracle && ../../.venv-oracle/bin/python -m pytest -q -W ignore -c /dev/null --confcutdir=. -p no:cacheprovider .
 
+security: setup .venv-security/.synced ## checkov on the stacks and on every product
+	$(say) "composing the products"
+	@$(BIN)/seedbed package --version v999.0.0 --output build/security > /dev/null
+	$(say) "checkov"
+	@$(BIN)/python tests/security/scan.py .venv-security/bin/checkov servicecatalog/hub servicecatalog/spoke build/security/products
+
+.venv-security/.synced: $(UV) requirements/security.lock
+	$(say) "installing checkov into .venv-security"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-security
+	@$(UV) pip sync --quiet --python .venv-security --require-hashes requirements/security.lock
+	@touch $@
+
+chaos: setup ## kill a publish before and after each of its requests
+	$(say) "killing publishes"
+	@cd tests && ../$(BIN)/python -m pytest -q -n auto -c ../pyproject.toml --rootdir .. chaos/
+
 release-check: setup ## update projects of earlier versions to HEAD; refuse what would hurt them
 	@$(BIN)/seedbed release-check
 
@@ -75,6 +91,8 @@ lock: setup ## resolve the locks again (with UPGRADE=1: to the newest versions)
 	@for group in "dev --extra sandbox" oracle; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml --group $$group --output-file requirements/$${group%% *}.lock; done
+	@echo 'checkov>=3.3,<4' | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  $(if $(UPGRADE),--upgrade) - --output-file requirements/security.lock
 	@$(BIN)/seedbed compose >/dev/null && rm -rf build/lock && $(BIN)/seedbed new model-build-s3 build/lock >/dev/null
 	@cp layers/model-build/requirements.lock build/lock/
 	@cd build/lock && ../../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -82,4 +100,4 @@ lock: setup ## resolve the locks again (with UPGRADE=1: to the newest versions)
 	@cp build/lock/requirements.lock layers/model-build/requirements.lock && rm -rf build/lock && $(BIN)/seedbed compose
 
 clean: ## remove what the targets above installed or wrote
-	rm -rf .venv .venv-oracle .tools dist build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oracle .venv-security .tools dist build .mypy_cache .pytest_cache .ruff_cache
