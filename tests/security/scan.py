@@ -17,7 +17,7 @@ def reports(checkov: str, folders: list[str]) -> Iterator[dict[str, Any]]:
     for folder in folders:
         words = ["-d", folder, "--framework", "cloudformation", "--output", "json"]
         done = subprocess.run(
-            [checkov, *words, "--skip-download", "--quiet"],
+            [checkov, *words, "--skip-download"],
             capture_output=True,
             text=True,
             check=False,
