@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from seedbed import catalog, declaration
 from seedbed.cli import app
+from seedbed.errors import SeedbedError
 
 RUN = CliRunner()
 SCIENTIST = "seedbed-data-scientist"
@@ -187,3 +188,67 @@ def later(desk, folder):
 def run(folder, *words, env=None):
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=env)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+BAD = [
+    ("hub", "bootstrap hub --set Nope=1 --plan", "--set Nope: no stack has this parameter"),
+    ("hub", "bootstrap hub --set VpcId=x --plan", "--set VpcId is 'x': it must be"),
+    ("dev", "bootstrap spoke --hub 555555555555 --plan", "bootstrap the hub from this same commit"),
+    ("hub", "plan --region us-east-1", "--region us-east-1: not declared"),
+    ("hub", "plan --release nowhere", "nowhere/manifest.json: missing"),
+    ("hub", "portfolio share projects --with ou-aaaa-12345678", "add it to portfolios.projects"),
+    ("hub", f"portfolio unshare projects --with {DEV}", "take it out of portfolios.projects"),
+    ("hub", "portfolio share nope --with 555555555555", "portfolio nope: not declared"),
+    ("dev", "project create churn --product nope", "product 'nope': not declared"),
+    ("dev", "project create churn --product model-build-s3", "the product asks for --set"),
+    ("dev", "project create c --product model-build-s3 --route x", "--route is 'x'"),
+    ("dev", "project create c --product model-build-s3 --set Nope=1", "does not ask it"),
+    ("dev", "project create c --product model-build-s3 --set DataLocation=x", "must be a folder"),
+    ("dev", "project show nothing", "nothing"),
+]
+
+
+@pytest.mark.parametrize(("account", "line", "says"), BAD)
+def test_a_bad_input_is_one_line_and_changes_nothing(desk, account, line, says):
+    before = len(writes(desk.sandbox))
+    role = SCIENTIST if line.startswith("project") else None
+    with pytest.raises(SeedbedError) as caught:
+        desk.run(account, *line.split(), role=role)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    later_ones = {one["operation"] for one in writes(desk.sandbox)[before:] if not one["via"]}
+    assert later_ones <= {"CreateChangeSet", "DeleteChangeSet"}
+
+
+def test_a_declared_share_can_be_made_at_once(desk):
+    said = desk.run("hub", "portfolio", "share", "projects", "--with", DEV)
+    assert "servicecatalog:CreatePortfolioShare" in said
+    assert "nothing to do" in desk.run("hub", "plan")
+
+
+def test_a_project_is_listed_and_shown_and_holds_up_a_teardown(desk):
+    desk.create("shown", "model-build-s3", "catalog")
+    listed = json.loads(desk.run("dev", "project", "list", "--json", role=SCIENTIST))
+    found = next(one for one in listed if one["name"] == "shown")
+    assert (found["status"], found["route"]) == ("CreateCompleted", "catalog")
+    assert found["parameters"]["DataLocation"] == "s3://lake-bucket/churn/"
+    assert "CreateCompleted" in desk.run("dev", "project", "show", "shown", role=SCIENTIST)
+    with pytest.raises(SeedbedError, match=r"projects need these roles.*shown"):
+        desk.run("dev", "teardown", "spoke", "--hub", desk.hub, "--yes")
+
+
+def test_teardown_removes_the_stacks_and_tells_what_stays(desk):
+    said = json.loads(desk.run("test", "teardown", "spoke", "--hub", desk.hub, "--yes", "--json"))
+    assert [one["stack"] for one in said["deleted"]][-1] == "seedbed-spoke-roles"
+    stacks = desk.sandbox.client("cloudformation", "test").describe_stacks()["Stacks"]
+    assert stacks == []
+    with pytest.raises(desk.sandbox.client("iam", "test").exceptions.NoSuchEntityException):
+        desk.sandbox.client("iam", "test").get_role(RoleName="seedbed-launch")
+    assert json.loads(
+        desk.run("test", "teardown", "spoke", "--hub", desk.hub, "--yes", "--json")
+    ) == {"deleted": [], "stays": []}
+    kept = json.loads(desk.run("hub", "teardown", "hub", "--yes", "--json"))["stays"]
+    assert {"AWS::S3::Bucket", "AWS::KMS::Key"} <= {one["type"] for one in kept}
+    assert f"seedbed-assets-{desk.hub}-eu-west-1" in {one["id"] for one in kept}
+    with pytest.raises(SeedbedError, match="is there without its stack"):
+        desk.run("hub", "bootstrap", "hub", "--yes")

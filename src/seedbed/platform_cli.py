@@ -188,8 +188,10 @@ def doctor(  # noqa: PLR0917 (typer makes options of them)
     asked = doctor.Asked(hub, project_name, connection, domain, vpc)
     declared = _declared()
     with Console(stderr=True).status("looking") as status:
-        sites = doctor.sites(catalog.CHECKOUT, declared, chosen, asked, region, profile)
-        results = doctor.examine(chosen, sites, lambda done: status.update(f"looked at {done}"))
+        sites = doctor.sites(
+            catalog.CHECKOUT, declared, chosen, asked, regions=region, profile=profile
+        )
+        results = doctor.examine(sites, lambda done: status.update(f"looked at {done}"))
     broken = any(one.finding.state is doctor.State.PROBLEM for one in results)
     if as_json:
         told = {"as": chosen, "account": sites[0].id, "hub": sites[0].hub, "ok": not broken}
@@ -238,7 +240,8 @@ def _show(plans: Iterable[Plan]) -> None:
     for plan in plans:
         where = f"{plan.account} {plan.region}"
         if plan.changes:
-            table = Table("kind", "what", "change", "request", box=None, title=where)
+            table = Table("kind", "what", "change", box=None, title=where)
+            table.add_column("request", no_wrap=True)
             for change in plan.changes:
                 request = f"{change.service}:{change.operation}"
                 table.add_row(change.kind, change.target, change.summary, request)

@@ -1,16 +1,11 @@
-"""`seedbed doctor`: what users report as broken, each with its remedy; it only reads."""
+"""`seedbed doctor`: what users report as broken, each with its remedy; it only reads.
 
-from seedbed.doctor import (  # each module adds its checks, in this order
-    catalog,
-    roles,
-    assets,
-    seeder,
-    studio,
-    network,
-    project,
-)
-from seedbed.doctor.checks import VIEWS, Finding, Result, State, View, examine, sites, view_of
-from seedbed.doctor.site import Asked, Site
+The modules that are imported here add their checks, in this order.
+"""
+
+from seedbed.doctor import assets, catalog, network, roles, seeder, studio, why
+from seedbed.doctor.checks import VIEWS, Finding, Result, State, examine, sites, view_of
+from seedbed.doctor.site import Asked, Site, View
 
 __all__ = [
     "VIEWS",
@@ -24,10 +19,10 @@ __all__ = [
     "catalog",
     "examine",
     "network",
-    "project",
     "roles",
     "seeder",
     "sites",
     "studio",
     "view_of",
+    "why",
 ]

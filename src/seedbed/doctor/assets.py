@@ -49,28 +49,43 @@ def templates(site: Site) -> Iterator[Finding]:
     _needs_hub(site)
     if site.is_hub and not _is_there(site):
         raise SkipError("there is no asset bucket")
-    for key, _, _ in site.studio():
-        name = f"{site.declared.assets.studio_prefix}{key}.yml"
+    names = [f"{site.declared.assets.studio_prefix}{key}.yml" for key, _, _ in site.studio()]
+    hidden = []
+    for name in names:
         at = {"Bucket": site.bucket, "Key": name}
         try:
             tags = tags_of(site.client("s3").get_object_tagging(**at)["TagSet"])
         except ClientError as error:
-            if not (missing(error) or denied(error)):
-                raise
             if missing(error):
                 yield problem(f"s3://{site.bucket}/{name} is missing", PUBLISH)
-                continue
-            if not site.is_hub and "identity-based" in str(error):
-                give = "attach the policy seedbed-projects to it"
-                yield problem(f"this role may not read the tags of {name}", give)
-            elif site.is_hub:
-                raise
+            elif denied(error) and not site.is_hub:
+                hidden.append(name)
             else:
-                yield problem(f"s3://{site.bucket}/{name}: this account may not read it", ADMIT)
-            return
+                raise
+            continue
         if not VISIBLE.items() <= tags.items():
             say = f"{name} lacks the tag sagemaker:studio-visibility=true"
             yield problem(say, f"{PUBLISH}: a new upload drops tags, publish sets them")
+    if hidden and hidden == names:
+        yield from _refused(site, names[0])
+    else:
+        for name in hidden:  # S3 says so of what is missing to whoever may not list
+            yield problem(f"s3://{site.bucket}/{name} is missing or hidden", PUBLISH)
+
+
+def _refused(site: Site, name: str) -> Iterator[Finding]:
+    """Tell whose fault it is that no template's tags are readable: the role's or the bucket's."""
+    try:
+        site.client("s3").head_object(Bucket=site.bucket, Key=name)
+    except ClientError as error:
+        if not denied(error):
+            raise
+        if site.view == "admin" and _is_refused(site):
+            raise SkipError("this account may not read the bucket: see release") from None
+        yield problem(f"s3://{site.bucket}/{name}: this account may not read it", ADMIT)
+    else:
+        give = "attach the policy seedbed-projects to it"
+        yield problem("this role lacks s3:GetObjectTagging on the templates", give)
 
 
 @check("asset key", "whether the key of the assets lets this account read", "admin", "scientist")
@@ -110,9 +125,11 @@ def release(site: Site) -> Iterator[Finding]:
         try:
             site.client("s3").head_object(Bucket=site.bucket, Key=item.key)
         except ClientError as error:
-            yield from _unreadable(site, f"s3://{site.bucket}/{item.key}", error)
-            if denied(error):
-                return
+            if not (missing(error) or denied(error)) or (site.is_hub and denied(error)):
+                raise
+            # The manifest is readable, and S3 denies what is missing to whoever may not list.
+            again = f"in the hub: `seedbed publish` of {site.version} again"
+            yield problem(f"s3://{site.bucket}/{item.key} is missing or hidden", again)
 
 
 def _unreadable(site: Site, what: str, error: ClientError) -> Iterator[Finding]:
@@ -142,6 +159,14 @@ def _needs_templates(site: Site) -> None:
 def _needs_hub(site: Site) -> None:
     if not site.hub:
         raise SkipError("the hub is not known: give --hub ACCOUNT")
+
+
+def _is_refused(site: Site) -> bool:
+    """Tell whether the release is not readable either, which is the check for an administrator."""
+    try:
+        return not site.release
+    except ClientError as error:
+        return denied(error)
 
 
 def _is_there(site: Site) -> bool:

@@ -7,17 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from seedbed import projects
 from seedbed.declaration import Declaration
-from seedbed.doctor.site import Asked, Site
+from seedbed.doctor.site import Asked, Site, View
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account
 
-View = Literal["hub", "admin", "scientist"]
 VIEWS: tuple[View, ...] = get_args(View)
 AT_ONCE = 8  # checks; most of their time they wait for AWS
 DENIED = {
@@ -115,12 +114,12 @@ def missing(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in MISSING
 
 
-def wanted(view: View, site: Site) -> list[Check]:
-    """Return the checks of a point of view at one region."""
+def wanted(site: Site) -> list[Check]:
+    """Return the checks that are made here."""
     return [
         one
         for one in CHECKS
-        if view in one.views
+        if site.view in one.views
         and (site.first or not one.once)
         and (site.asked.project or not one.asked)
     ]
@@ -139,6 +138,7 @@ def sites(
     declared: Declaration,
     view: View,
     asked: Asked,
+    *,
     regions: Sequence[str] | None = None,
     profile: str | None = None,
 ) -> list[Site]:
@@ -152,7 +152,7 @@ def sites(
         known = ", ".join(declared.regions)
         raise SeedbedError(f"--region {unknown[0]}: not declared: use one of {known}")
     made = [
-        Site(Account.of(name, profile), declared, base, asked, view == "hub", name == names[0])
+        Site(Account.of(name, profile), declared, base, asked, view, name == names[0])
         for name in names
     ]
     if asked.project:
@@ -161,16 +161,15 @@ def sites(
 
 
 def examine(
-    view: View, sites: Sequence[Site], progress: Callable[[str], None] = lambda _: None
+    sites: Sequence[Site], progress: Callable[[str], None] = lambda _: None
 ) -> list[Result]:
-    """Carry out all checks of a point of view, several at once; results stand in a fixed order.
+    """Carry out all checks, several at once; results stand in a fixed order.
 
     Args:
-        view: hub, admin (of a spoke) or scientist.
         sites: one a region.
         progress: called with what has been looked at.
     """
-    jobs = [(one, site) for site in sites for one in wanted(view, site)]
+    jobs = [(one, site) for site in sites for one in wanted(site)]
 
     def carry_out(job: tuple[Check, Site]) -> list[Result]:
         one, site = job

@@ -28,8 +28,9 @@ def endpoints(site: Site) -> Iterator[Finding]:
         if states.get(service) != "available":
             said = f"is {states[service]}" if service in states else "is missing"
             remedy = (
-                f"run `seedbed bootstrap spoke --hub {site.hub or 'ACCOUNT'} --set VpcId={site.asked.vpc} "
-                "--set SubnetIds=... --set RouteTableIds=... --set SourceSecurityGroupId=...`"
+                f"run `seedbed bootstrap spoke --hub {site.hub or 'ACCOUNT'} "
+                f"--set VpcId={site.asked.vpc} --set SubnetIds=... --set RouteTableIds=... "
+                "--set SourceSecurityGroupId=...`"
             )
             yield problem(f"endpoint {service} ({use}) {said} in {site.asked.vpc}", remedy)
 

@@ -1,4 +1,4 @@
-"""Launch roles and whom they trust, users' roles and what they may do, boundaries, Lake Formation."""
+"""Launch roles and whom they trust, users' roles and what they may, boundary, Lake Formation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from seedbed.declaration import FILE
 from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
-from seedbed.doctor.site import Site
+from seedbed.doctor.site import Site, pages
 from seedbed.publishing.observe import INVENTORY_ROLE
 
 CATALOG, STACKS = "servicecatalog.amazonaws.com", "cloudformation.amazonaws.com"
@@ -204,13 +204,13 @@ def lake_formation(site: Site) -> Iterator[Finding]:
         raise SkipError("IAM alone decides here")
     role = {product.launch_role for _, product, _ in site.studio()}
     names = [one["DataLakePrincipalIdentifier"] for one in settings.get("DataLakeAdmins", ())]
-    pages = client.get_paginator("list_permissions").paginate()
-    names += [_principal(one) for page in pages for one in page["PrincipalResourcePermissions"]]
+    listed = pages(client.list_permissions)
+    names += [_principal(one) for page in listed for one in page["PrincipalResourcePermissions"]]
     for name in sorted(role):
         if not any(one.endswith(f":role/{name}") for one in names):
             yield problem(
                 f"Lake Formation decides here, and {name} is neither administrator nor has grants",
-                f"make {name} an administrator of Lake Formation, or grant it what projects link to",
+                f"make {name} an administrator of Lake Formation, or grant it what is linked to",
             )
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from packaging.version import InvalidVersion, Version
 
@@ -20,6 +20,7 @@ from seedbed.publishing.aws import Account
 from seedbed.publishing.observe import CATALOG, PORTFOLIO_TAG, PRODUCT_TAG
 
 Tags = dict[str, str]
+View = Literal["hub", "admin", "scientist"]
 SHAPES = {
     "hub": (r"\d{12}", "an account id of 12 digits"),
     "project": (r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}", "a project's name"),
@@ -81,7 +82,7 @@ class Site:
         declared: what is to be there.
         base: a checkout of the templates.
         asked: what to look at.
-        is_hub: whether this account publishes.
+        view: the point of view.
         first: whether it is the first region that is looked at.
     """
 
@@ -89,7 +90,7 @@ class Site:
     declared: Declaration
     base: Path
     asked: Asked = Asked()
-    is_hub: bool = False
+    view: View = "admin"
     first: bool = True
     facts: dict[str, Any] = field(default_factory=dict)
     asking: Any = field(default_factory=threading.RLock)
@@ -98,6 +99,10 @@ class Site:
     def __post_init__(self) -> None:
         self.client(CATALOG)
         self.id = self.account.id
+
+    @property
+    def is_hub(self) -> bool:
+        return self.view == "hub"
 
     @property
     def region(self) -> str:
@@ -156,7 +161,7 @@ class Site:
 
     @Fact
     def products(self) -> dict[str, dict[str, Any]]:
-        """Return the declared products that are here by their keys, as DescribeProductAsAdmin does."""
+        """Return the declared products that are here, by their keys, as an administrator does."""
         titles = {one.title: key for key, one in self.declared.products.items()}
         found = {}
         for id_ in self.portfolios.values():
@@ -214,6 +219,17 @@ class Site:
         key = f"manifests/{self.version}.json"
         said = self.client("s3").get_object(Bucket=self.bucket, Key=key)
         return Manifest.model_validate(json.loads(said["Body"].read()))
+
+
+def pages(ask: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the pages of an operation for which boto3 has no paginator."""
+    token: dict[str, str] = {}
+    while True:
+        page = ask(**token)
+        yield page
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
 
 
 def tags_of(pairs: list[Mapping[str, str]]) -> Tags:

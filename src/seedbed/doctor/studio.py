@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from seedbed.declaration import FILE
 from seedbed.doctor.catalog import PUBLISH
 from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
-from seedbed.doctor.site import Site, Tags, tags_of
+from seedbed.doctor.site import Site, Tags, pages, tags_of
 from seedbed.publishing.observe import LOCATION_TAG, domain_arn
 
 LENT = {"sagemaker": "true"}  # the tag by which an administrator lends a connection to projects
@@ -40,14 +40,14 @@ def domain(site: Site) -> Iterator[Finding]:
 
 
 def _domains(site: Site) -> list[str]:
-    pages = site.client("sagemaker").get_paginator("list_domains").paginate()
-    return [one["DomainId"] for page in pages for one in page["Domains"]]
+    listed = site.client("sagemaker").get_paginator("list_domains").paginate()
+    return [one["DomainId"] for page in listed for one in page["Domains"]]
 
 
 def _tags(site: Site, name: str) -> Tags:
     arn = domain_arn(site.account, name)
-    pages = site.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
-    return tags_of([tag for page in pages for tag in page["Tags"]])
+    listed = site.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
+    return tags_of([tag for page in listed for tag in page["Tags"]])
 
 
 @check(
@@ -85,13 +85,17 @@ def connection(site: Site) -> Iterator[Finding]:
 
 def _connections(site: Site) -> list[str]:
     """Return the connections that are lent to projects."""
-    client, found, more = site.client("codeconnections"), [], {}
-    while True:
-        page = client.list_connections(**more)
-        found += [one["ConnectionArn"] for one in page["Connections"]]
-        if not page.get("NextToken"):
-            break
-        more = {"NextToken": page["NextToken"]}
+    client = site.client("codeconnections")
+    try:
+        found = [
+            one["ConnectionArn"]
+            for page in pages(client.list_connections)
+            for one in page["Connections"]
+        ]
+    except ClientError as error:
+        if not denied(error):
+            raise
+        raise SkipError("this role cannot list them: give --connection ARN") from None
     return [
         arn
         for arn in found

@@ -17,6 +17,7 @@ from seedbed.doctor.site import Site
 from seedbed.publishing.observe import CATALOG
 
 LOOKED_AT = 100  # of the seeder's builds; BatchGetBuilds takes no more
+ENDED = "FAILED: "  # so servicecatalog/functions/seed/build.py prints why
 # What a message says -> what to do about it; the first that fits.
 REMEDIES = {
     r"PermissionsBoundary|iam:CreateRole": "give PermissionsBoundaryArn: see permissions boundary",
@@ -86,6 +87,28 @@ def build(site: Site) -> Iterator[Finding]:
     if last["buildStatus"] in ("SUCCEEDED", "IN_PROGRESS"):
         yield Finding(State.OK, f"{last['id']} {last['buildStatus']}")
         return
+    logs = last.get("logs", {})
+    reason = _logged(site, logs) or _phases(last)
+    text = f"{last['id']} {last['buildStatus']}: {reason}"
+    link = logs.get("deepLink", "")
+    yield problem(text, f"{_remedy(reason)}; log: {link}" if link else _remedy(reason))
+
+
+def _logged(site: Site, logs: Mapping[str, str]) -> str:
+    """Return the line by which the seeder ended, or nothing if the log is not to be had."""
+    if "streamName" not in logs:
+        return ""
+    at = {"logGroupName": logs["groupName"], "logStreamName": logs["streamName"]}
+    try:
+        events = site.client("logs").get_log_events(**at, startFromHead=False, limit=100)["events"]
+    except ClientError:
+        return ""
+    lines = [line for event in events for line in event["message"].splitlines()]
+    ends = [line for line in lines if line.startswith(ENDED)]
+    return ends[-1].removeprefix(ENDED) if ends else ""
+
+
+def _phases(last: Mapping[str, Any]) -> str:
     said = [
         context["message"]
         for phase in last.get("phases", ())
@@ -93,10 +116,7 @@ def build(site: Site) -> Iterator[Finding]:
         for context in phase.get("contexts", ())
         if context.get("message")
     ]
-    reason = " ".join("; ".join(said).split())
-    log = last.get("logs", {}).get("deepLink", "")
-    text = f"{last['id']} {last['buildStatus']}: {reason}"
-    yield problem(text, f"{_remedy(reason)}; log: {log}" if log else _remedy(reason))
+    return " ".join("; ".join(said).split())
 
 
 def _described(site: Site) -> Mapping[str, Any]:
