@@ -38,3 +38,8 @@ def test_locks_hold_hashes_and_no_index_address(lock):
     text = lock.read_text()
     assert "://" not in text
     assert text.count("--hash=sha256:") >= len(pins(lock))
+
+
+def test_a_wheelhouse_holds_what_a_projects_makefile_installs_first():
+    wanted = re.search(r"^UV_VERSION := (\S+)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert pins(ROOT / "servicecatalog" / "wheels.lock") == {"uv": {wanted[1]}}

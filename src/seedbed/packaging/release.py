@@ -29,6 +29,7 @@ MADE = "# Made by `seedbed package`: change layers/ or servicecatalog/, not this
 STACKS = ("project", "registry", "data", "build", "source")  # as infra/deploy.py orders them
 SEED = Path("servicecatalog/products/parts/seed.yml")
 FUNCTIONS = Path("servicecatalog/functions")
+TOOLS = Path("servicecatalog/wheels.lock")  # what `make setup` installs before any lock: uv
 # What CodeBuild's image runs: "Docker images provided by CodeBuild", amazonlinux standard 5.0.
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64", "any")
 WHEEL_PYTHON = "3.12"
@@ -330,6 +331,7 @@ def _wheels(base: Path, scratch: Path, progress: Progress) -> dict[str, bytes]:
     found_locks = [
         *(base / "templates").glob(f"*/{BODY}/requirements.lock"),
         *(base / FUNCTIONS).glob("*/requirements.lock"),
+        base / TOOLS,
     ]
     locks = {lock.read_bytes(): lock for lock in sorted(found_locks)}
     folder = scratch / "wheels"
