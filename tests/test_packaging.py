@@ -19,6 +19,7 @@ from conftest import commit, git, make_repository, tree
 from seedbed import catalog, cfn, declaration, packaging
 from seedbed.errors import SeedbedError
 from seedbed.packaging import product
+from seedbed.packaging.release import for_image
 
 PSEUDO = {
     f"AWS::{name}"
@@ -135,6 +136,18 @@ def test_a_function_is_a_plain_zip_of_its_folder(release):
             folder = catalog.CHECKOUT / "servicecatalog" / "functions" / path.stem
             for name in archive.namelist():
                 assert archive.read(name) == (folder / name).read_bytes()
+
+
+def test_wheels_are_those_of_the_image_not_of_this_python():
+    lock = (
+        "a==1 ; python_full_version < '3.12' \\\n    --hash=sha256:1\n"
+        "a==2 ; python_full_version >= '3.12' \\\n    --hash=sha256:2\n"
+        "b==1 ; sys_platform == 'win32' \\\n    --hash=sha256:3\n"
+        "c==1 \\\n    --hash=sha256:4 \\\n    --hash=sha256:5\n"
+    )
+    assert for_image(lock) == (
+        "a==2 \\\n    --hash=sha256:2\nc==1 \\\n    --hash=sha256:4 \\\n    --hash=sha256:5\n"
+    )
 
 
 # Bundles

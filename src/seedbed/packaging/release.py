@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.markers import Marker
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,6 +34,16 @@ TOOLS = Path("servicecatalog/wheels.lock")  # what `make setup` installs before 
 # What CodeBuild's image runs: "Docker images provided by CodeBuild", amazonlinux standard 5.0.
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64", "any")
 WHEEL_PYTHON = "3.12"
+IMAGE = {
+    "python_version": WHEEL_PYTHON,
+    "python_full_version": f"{WHEEL_PYTHON}.0",
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+    "os_name": "posix",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+    "platform_machine": "x86_64",
+}
 TEMPLATE_LIMIT = 1_000_000  # bytes of a template in S3: "CloudFormation quotas"
 Progress = Callable[[str], None]
 
@@ -326,6 +337,17 @@ def _git(base: Path, *words: str) -> str:
     return done.stdout.strip("\n")
 
 
+def for_image(lock: str) -> str:
+    """Return what of a lock CodeBuild's image installs: pip judges markers by its own Python."""
+    kept = []
+    for block in re.split(r"\n(?=\S)", lock.strip()):
+        name, _, rest = block.partition(" \\\n")
+        requirement, _, marker = name.partition(" ; ")
+        if not marker or Marker(marker).evaluate(IMAGE):
+            kept.append(f"{requirement} \\\n{rest}")
+    return "\n".join(kept) + "\n"
+
+
 def _wheels(base: Path, scratch: Path, progress: Progress) -> dict[str, bytes]:
     """Return the wheels of every lock, by file name: the locks' hashes hold them."""
     found_locks = [
@@ -334,14 +356,15 @@ def _wheels(base: Path, scratch: Path, progress: Progress) -> dict[str, bytes]:
         base / TOOLS,
     ]
     locks = {lock.read_bytes(): lock for lock in sorted(found_locks)}
-    folder = scratch / "wheels"
+    folder, ours = scratch / "wheels", scratch / "image.lock"
     for lock in locks.values():
         progress("wheels (some minutes)")
+        ours.write_text(for_image(lock.read_text("utf-8")), "utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--require-hashes", "--only-binary=:all:", "--python-version", WHEEL_PYTHON]
         command += [word for platform in PLATFORMS for word in ("--platform", platform)]
         done = subprocess.run(  # noqa: S603 (pip, with words of ours)
-            [*command, "--dest", str(folder), "--requirement", str(lock)],
+            [*command, "--dest", str(folder), "--requirement", str(ours)],
             capture_output=True,
             text=True,
             check=False,
