@@ -97,7 +97,7 @@ def _write(folder: Path, kind: str, name: str, content: bytes) -> packaging.Obje
     return packaging.Object(key=f"{kind}/{digest}/{name}", sha256=digest, size=len(content))
 
 
-def make_hub(sandbox: Any) -> None:
+def make_hub(sandbox: Any, *, shares: bool = True) -> None:
     """Give the hub what `seedbed bootstrap hub` gives it, as far as publishing sees it."""
     s3 = sandbox.client("s3", "hub")
     bucket = f"seedbed-assets-{sandbox.account('hub')}-{REGION}"
@@ -113,6 +113,8 @@ def make_hub(sandbox: Any) -> None:
     sandbox.client("iam", "hub").create_role(
         RoleName="seedbed-launch", AssumeRolePolicyDocument=json.dumps(trust)
     )
+    if not shares:
+        return
     sandbox.client(CATALOG, "management").enable_aws_organizations_access()
     sandbox.client("organizations", "management").register_delegated_administrator(
         AccountId=sandbox.account("hub"), ServicePrincipal=SERVICE

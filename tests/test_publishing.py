@@ -176,6 +176,40 @@ def test_without_a_bucket_the_remedy_is_told(sandbox, first, monkeypatch):
         planned(first)
 
 
+def test_an_account_that_a_share_did_not_reach_is_named_and_the_rest_goes_on(hub, first):
+    dev = hub.account("dev")
+    hub.client("organizations", "management").close_account(AccountId=dev)
+    with pytest.raises(SeedbedError, match=f"share projects: share with {DEV}: {dev}.*mend"):
+        published(first)
+    assert planned(first)[1].changes  # what came after the share is still due
+    published(first)
+    assert planned(first)[1].changes == ()
+
+
+def test_without_the_organisations_access_the_remedy_is_told(sandbox, first, monkeypatch):
+    make_hub(sandbox, shares=False)
+    for name, value in sandbox.environment("hub").items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SeedbedError, match="enable-aws-organizations-access"):
+        published(first)
+
+
+def test_each_region_has_all_of_it(hub, first):
+    other = "eu-central-1"
+    hub.client("s3", "hub", region=other).create_bucket(
+        Bucket=f"seedbed-assets-{hub.account('hub')}-{other}",
+        CreateBucketConfiguration={"LocationConstraint": other},
+    )
+    wanted = declared(regions=[REGION, other])
+    for region in wanted.regions:
+        account = publishing.Account.of(region)
+        plan = publishing.plan(account, wanted, *first)
+        publishing.apply(account, plan, first[1], pause=lambda _: None)
+        names = account.client(CATALOG).list_portfolios()["PortfolioDetails"]
+        assert sorted(one["DisplayName"] for one in names) == ["ML Admin", "SageMaker Projects"]
+        assert publishing.plan(account, wanted, *first).changes == ()
+
+
 def test_drift_is_found_and_mended(hub, first):
     published(first)
     before = dump(hub)

@@ -18,12 +18,14 @@ from seedbed.publishing.observe import CATALOG
 SHARE_SECONDS = 900  # an organisational unit with many accounts takes minutes
 ARTIFACT_SECONDS = 120
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+ORGANIZATION = (
+    "is sharing with the organisation enabled (in its management account: aws servicecatalog "
+    "enable-aws-organizations-access), and the hub a delegated administrator of "
+    "servicecatalog.amazonaws.com? Then run `seedbed publish` again"
+)
 REMEDIES = {  # error code -> what to do, for those whose message does not say it
-    "OperationNotSupportedException": (
-        "enable sharing with the organisation in its management account: "
-        "aws servicecatalog enable-aws-organizations-access, and register the hub as delegated "
-        "administrator of servicecatalog.amazonaws.com"
-    ),
+    "OperationNotSupportedException": ORGANIZATION,
+    "InvalidStateException": ORGANIZATION,
     "LimitExceededException": "ask for a higher quota, or keep fewer versions",
 }
 
