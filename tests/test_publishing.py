@@ -210,6 +210,44 @@ def test_each_region_has_all_of_it(hub, first):
         assert publishing.plan(account, wanted, *first).changes == ()
 
 
+def test_a_domain_of_the_hub_shows_the_templates(hub, first):
+    sagemaker = hub.client("sagemaker", "hub")
+    arn = sagemaker.create_domain(
+        DomainName="studio",
+        AuthMode="IAM",
+        DefaultUserSettings={"ExecutionRole": "arn:aws:iam::222222222222:role/r"},
+        SubnetIds=["subnet-0123456789abcdef0"],
+        VpcId="vpc-0123456789abcdef0",
+        Tags=[{"Key": "team", "Value": "ml"}],
+    )["DomainArn"]
+    published(first, declared(domains=[arn.rpartition("/")[2]]))
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    location = f"s3://seedbed-assets-{hub.account('hub')}-{REGION}/studio/"
+    assert tags == {"team": "ml", "sagemaker:projectS3TemplatesLocation": location}
+    with pytest.raises(SeedbedError, match="domains: d-none"):
+        planned(first, declared(domains=["d-none"]))
+
+
+def test_the_whole_organisation_or_a_unit_and_what_goes_with_the_share(hub, first):
+    content = declared().model_dump()["portfolios"]
+    content["projects"]["shares"] = {"organization": True, "principals": False}
+    published(first, declared(portfolios=content))
+    projects = next(o for o in dump(hub)["portfolios"] if o["title"] == "SageMaker Projects")
+    assert [(s["Type"], s["SharePrincipals"]) for s in projects["shares"]] == [
+        ("ORGANIZATION", False)
+    ]
+    content["projects"]["shares"] = {"units": [DEV], "principals": False}
+    assert [c.operation for c in published(first, declared(portfolios=content)).changes] == [
+        "DeletePortfolioShare",
+        "CreatePortfolioShare",
+    ]
+    content["projects"]["shares"] = {"units": [DEV], "principals": True}
+    assert [c.operation for c in published(first, declared(portfolios=content)).changes] == [
+        "UpdatePortfolioShare"
+    ]
+    assert planned(first, declared(portfolios=content))[1].changes == ()
+
+
 def test_drift_is_found_and_mended(hub, first):
     published(first)
     before = dump(hub)

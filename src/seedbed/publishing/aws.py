@@ -56,8 +56,12 @@ class Account:
         Raises:
             SeedbedError: there are no credentials, or they have expired.
         """
-        with told("credentials"):
+        try:
             return str(self.client("sts").get_caller_identity()["Account"])
+        except (BotoCoreError, ClientError) as error:
+            text = " ".join(str(error).split())
+            remedy = "give --profile, or set AWS_PROFILE; `aws sso login` renews a session"
+            raise SeedbedError(f"credentials: {text}: {remedy}") from error
 
     @cached_property
     def partition(self) -> str:
