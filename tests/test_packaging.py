@@ -215,6 +215,17 @@ def test_sagemaker_injects_its_two_parameters_and_the_form_hides_them(release):
         assert "Default" not in body["Parameters"]["SageMakerProjectName"]
 
 
+def test_the_form_asks_for_model_and_data_first_and_the_network_last(release):
+    for name, body in of_templates(release).items():
+        groups = body["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+        order = [group["Label"]["default"] for group in groups]
+        assert order[0] == "Model", name
+        assert order[-3:] == ["Model registry", "Project", "Network and guard rails"], name
+        assert order[-4] == "Source", name
+        asked = [p for p, rule in body["Parameters"].items() if "Default" not in rule]
+        assert len(asked) <= 8, (name, asked)
+
+
 def test_every_question_of_a_template_reaches_the_seed(release):
     declared = declaration.load(catalog.CHECKOUT / declaration.FILE).products
     templates = catalog.load(catalog.CHECKOUT).templates

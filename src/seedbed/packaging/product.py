@@ -43,7 +43,10 @@ ANSWERED = {
     "git_host": "GitHost",
     "github_actions": "GitHubActions",
 }
-FIXED = {"Environment": "dev"}  # a project in Studio is born in dev: config/dev.yml
+# A project in Studio is born in dev (config/dev.yml); CodeCommit needs no connection.
+FIXED = {"Environment": "dev", "ConnectionArn": ""}
+FIRST = ("data", "source", "seed")  # the files whose groups come after the model's own
+LAST = ("Model registry", "Project", "Network and guard rails")
 
 
 def build(
@@ -291,12 +294,12 @@ def _interface(
     groups: dict[str, list[str]] = {}
     labels: dict[str, Any] = {}
     hidden = {*INJECTED, *INJECTED.values()}
-    for template in files.values():
-        interface = template.get("Metadata", {}).get(INTERFACE, {})
+    for name in sorted(files, key=lambda name: (*FIRST, name).index(name)):
+        interface = files[name].get("Metadata", {}).get(INTERFACE, {})
         labels |= interface.get("ParameterLabels", {})
         for group in interface.get("ParameterGroups", []):
-            members = groups.setdefault(group["Label"]["default"], [])
-            members += [p for p in group["Parameters"] if p in parameters and p not in hidden]
+            if shown := [p for p in group["Parameters"] if p in parameters and p not in hidden]:
+                groups.setdefault(group["Label"]["default"], []).extend(shown)
     grouped = {member for members in groups.values() for member in members}
     asked = [ANSWERED.get(key, camel(key)) for key, q in questions.items() if not q.hidden]
     own = [p for p in asked if p in parameters and p not in grouped | hidden]
@@ -305,12 +308,14 @@ def _interface(
     if of_data:
         groups["Data"] = [*groups.get("Data", []), *of_data]
     seen: set[str] = set()
-    kept = []
+    kept: list[dict[str, Any]] = []
     for label, members in groups.items():
         fresh = [m for m in dict.fromkeys(members) if m not in seen]
         seen.update(fresh)
         if fresh:
             kept.append({"Label": {"default": label}, "Parameters": fresh})
+    ends = {label: place for place, label in enumerate(LAST, start=1)}
+    kept.sort(key=lambda group: ends.get(group["Label"]["default"], 0))
     known = {p: labels.get(p, {"default": _words(p)}) for p in sorted(seen)}
     return {"ParameterGroups": kept, "ParameterLabels": known}
 
