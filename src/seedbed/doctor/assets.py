@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from seedbed.declaration import FILE
 from seedbed.doctor.catalog import PUBLISH
-from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
+from seedbed.doctor.checks import Finding, SkipError, State, check, denied, missing, problem
 from seedbed.doctor.site import Site, tags_of
 from seedbed.publishing.store import CORS, VISIBLE
 
@@ -82,7 +82,9 @@ def _refused(site: Site, name: str) -> Iterator[Finding]:
             raise
         if site.view == "admin" and _is_refused(site):
             raise SkipError("this account may not read the bucket: see release") from None
-        yield problem(f"s3://{site.bucket}/{name}: this account may not read it", ADMIT)
+        role = "; or attach the policy seedbed-projects to this role"
+        remedy = ADMIT + (role if site.view == "scientist" else "")
+        yield problem(f"s3://{site.bucket}/{name} is not readable here", remedy)
     else:
         give = "attach the policy seedbed-projects to it"
         yield problem("this role lacks s3:GetObjectTagging on the templates", give)
@@ -144,11 +146,10 @@ def _unreadable(site: Site, what: str, error: ClientError) -> Iterator[Finding]:
         raise error
 
 
-@check("organisation", "whether hub and account are known to each other", "admin", "scientist")
+@check("hub", "which account publishes", "admin", "scientist")
 def known(site: Site) -> Iterator[Finding]:
     if not site.hub:
-        text = "which account is the hub is not known here: nothing of it is shared"
-        yield problem(text, f"give --hub ACCOUNT, and see portfolios: {FILE} says who gets them")
+        yield Finding(State.UNKNOWN, "nothing that is shared here names it", "give --hub ACCOUNT")
 
 
 def _needs_templates(site: Site) -> None:

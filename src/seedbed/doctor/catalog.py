@@ -90,7 +90,7 @@ def _expected(site: Site, one: Portfolio) -> bool:
 
 @check("products", "whether the portfolios hold each declared product", "hub", "admin")
 def products(site: Site) -> Iterator[Finding]:
-    for key in site.portfolios:
+    for key in _held(site):
         for product in site.declared.portfolios[key].products:
             if product not in site.products:
                 yield problem(f"product {product} is not in portfolio {key}", PUBLISH)
@@ -98,6 +98,7 @@ def products(site: Site) -> Iterator[Finding]:
 
 @check("visibility tag", "whether Studio shows the products", "hub")
 def visibility(site: Site) -> Iterator[Finding]:
+    _held(site)
     for key, _, _ in site.studio():
         if key in site.products:
             tags = tags_of(site.products[key]["Tags"])
@@ -112,6 +113,7 @@ def visibility(site: Site) -> Iterator[Finding]:
 
 @check("versions", "whether each product has a version that may be launched", "hub")
 def versions(site: Site) -> Iterator[Finding]:
+    _held(site)
     for key, said in site.products.items():
         answer = site.client(CATALOG).list_provisioning_artifacts(ProductId=said["ProductId"])
         found = answer["ProvisioningArtifactDetails"]
@@ -121,7 +123,7 @@ def versions(site: Site) -> Iterator[Finding]:
 
 @check("launch constraints", "by which role each product is launched", "hub")
 def constraints(site: Site) -> Iterator[Finding]:
-    for key, id_ in site.portfolios.items():
+    for key, id_ in _held(site).items():
         found = {
             one["ProductId"]
             for one in site.account.every(
@@ -136,7 +138,7 @@ def constraints(site: Site) -> Iterator[Finding]:
 
 @check("principals", "whether the declared roles may see the portfolios", "hub", "admin")
 def principals(site: Site) -> Iterator[Finding]:
-    for key, id_ in site.portfolios.items():
+    for key, id_ in _held(site).items():
         declared = site.declared.portfolios[key]
         found = {
             one["PrincipalARN"]
@@ -160,7 +162,7 @@ def shares(site: Site) -> Iterator[Finding]:
     wanted = {key: one.shares for key, one in site.declared.portfolios.items()}
     if not any(one.organization or one.units or one.accounts for one in wanted.values()):
         raise SkipError(f"{FILE} shares with nobody: no spoke sees a product")
-    for key, id_ in site.portfolios.items():
+    for key, id_ in _held(site).items():
         nodes = {"ORGANIZATIONAL_UNIT": wanted[key].units, "ACCOUNT": wanted[key].accounts}
         if wanted[key].organization:
             nodes["ORGANIZATION"] = [""]
@@ -217,11 +219,18 @@ def _close(what: str, count: int, quota: int, remedy: str) -> Iterator[Finding]:
     "products seen", "whether this role sees Studio's products, and may launch them", "scientist"
 )
 def seen(site: Site) -> Iterator[Finding]:
+    client, let_in = site.client(CATALOG), f"have its pattern added to {FILE}, principals"
+    try:
+        views = list(site.account.every(CATALOG, "search_products", "ProductViewSummaries"))
+    except ClientError as error:
+        if not denied(error):
+            raise
+        give = "attach the policy seedbed-projects to it"
+        yield problem("this role may not search Service Catalog", give)
+        return
+    ids = {one["Name"]: one["ProductId"] for one in views}
     if not site.accepted:
         raise SkipError("no portfolio is shared with this account")
-    views = site.account.every(CATALOG, "search_products", "ProductViewSummaries")
-    ids = {one["Name"]: one["ProductId"] for one in views}
-    client, let_in = site.client(CATALOG), f"have its pattern added to {FILE}, principals"
     for key, product, portfolio in site.studio():
         if portfolio.title not in site.accepted:
             continue
@@ -238,3 +247,10 @@ def seen(site: Site) -> Iterator[Finding]:
         kinds = {one["Type"] for path in paths for one in path.get("ConstraintSummaries", ())}
         if "LAUNCH" not in kinds:
             yield problem(f"product {key} has no launch constraint", PUBLISH)
+
+
+def _held(site: Site) -> dict[str, str]:
+    """Return the portfolios that are here; without one there is nothing to look at."""
+    if not site.portfolios:
+        raise SkipError("no declared portfolio is here: see portfolios")
+    return site.portfolios

@@ -79,16 +79,19 @@ def _permitted(site: Site, arn: str) -> Iterator[Finding]:
     for role in {product.launch_role for _, product, _ in site.studio()}:
         asked.append(("iam:PassRole", f"arn:{partition}:iam::{site.id}:role/{role}"))
     policies: list[Mapping[str, Any]] | None = None
+    lacking = []
     for action, resource in asked:
         allowed = _simulated(site, arn, action, resource) if policies is None else None
         if allowed is None:
             policies = _statements(site, name) if policies is None else policies
             allowed = _allows(policies, action, resource)
         if not allowed:
-            yield problem(
-                f"role {name} is not allowed {action} on {resource}",
-                f"attach the policy seedbed-projects to it, or {site.bootstrap}",
-            )
+            lacking.append(action)
+    if lacking:
+        yield problem(
+            f"role {name} is not allowed {', '.join(lacking)}",
+            f"attach the policy seedbed-projects to it, or {site.bootstrap}",
+        )
 
 
 def _simulated(site: Site, arn: str, action: str, resource: str) -> bool | None:

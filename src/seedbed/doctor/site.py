@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from botocore.exceptions import ClientError
 from packaging.version import InvalidVersion, Version
 
 from seedbed.declaration import Declaration, Portfolio, Product
@@ -190,9 +191,11 @@ class Site:
         if self.is_hub or self.asked.hub:
             return self.id if self.is_hub else self.asked.hub
         titles = {one.title for one in self.declared.portfolios.values()}
-        owners = {
-            item["ARN"].split(":")[4] for title, item in self.accepted.items() if title in titles
-        }
+        try:
+            accepted = self.accepted
+        except ClientError:
+            return ""
+        owners = {item["ARN"].split(":")[4] for title, item in accepted.items() if title in titles}
         return owners.pop() if len(owners) == 1 else ""
 
     @property

@@ -42,8 +42,7 @@ def project(site: Site) -> Iterator[Finding]:
         "ProvisionedProductStatusMessage"
     )
     status = said["ProjectStatus"]
-    message = message or _stack_detail(said).get("StackStatusMessage") or ""
-    message = message or _stack_detail(said).get("StatusMessage") or ""
+    message = message or _stack_detail(said).get("StatusMessage", "")
     text = " ".join(f"{status} {message}".split())
     if status.endswith("Failed"):
         yield problem(text, _remedy(message))
