@@ -74,7 +74,6 @@ CASES = [
         {"ModelPackageGroupName": "g", "ModelPackageGroupDescription": "d", "Tags": TAGS},
         ("sagemaker", "describe_model_package_group", {"ModelPackageGroupName": "g"},
          "[ModelPackageGroupDescription, ModelPackageGroupStatus]"), ["d", "Completed"],
-        lacks="sagemaker:DeleteModelPackageGroup",
     ),
     Case(
         "AWS::SageMaker::Pipeline",
@@ -85,6 +84,14 @@ CASES = [
          "[PipelineDescription, PipelineDefinition]"),
         ["a", '{"Version": "2020-12-01", "Steps": []}'], {"PipelineDescription": "b"},
         ["b", '{"Version": "2020-12-01", "Steps": []}'],
+    ),
+    Case(
+        "AWS::SageMaker::NotebookInstance",
+        {"InstanceType": "ml.t3.medium", "RoleArn": ROLE, "VolumeSizeInGB": 20, "Tags": TAGS},
+        ("sagemaker", "describe_notebook_instance",
+         {"NotebookInstanceName": "$@NotebookInstanceName"},
+         "[InstanceType, RoleArn, VolumeSizeInGB, NotebookInstanceStatus]"),
+        ["ml.t3.medium", ROLE, 20, "InService"],
     ),
     Case(
         "AWS::SageMaker::Model",

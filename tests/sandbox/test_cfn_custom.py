@@ -303,6 +303,17 @@ def test_service_tokens_that_are_refused(cf, function, token, words):
     assert function.events == []
 
 
+def test_references_reach_the_function_at_its_deletion_too(cf, local, function):
+    """The record keeps the reference, so that it has to be read again."""
+    ssm = local.client("ssm")
+    for name, value in (("/token", FUNCTION), ("/colour", "red")):
+        ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+    said = {"ServiceToken": "{{resolve:ssm:/token}}", "Colour": "{{resolve:ssm:/colour}}"}
+    create(cf, "s", one(CUSTOM, said))
+    assert delete(cf, "s")["StackStatus"] == "DELETE_COMPLETE"
+    assert [one["ResourceProperties"]["Colour"] for one in function.events] == ["red", "red"]
+
+
 @pytest.mark.usefixtures("function")
 def test_the_service_token_cannot_change(cf):
     create(cf, "s", custom())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
-from cfn_stacks import ALL, history, outputs, parameters, physical, settle
+from access import make_role, trusting
+from cfn_stacks import ALL, delete, history, outputs, parameters, physical, settle
 
 TEMPLATES = Path(__file__).with_name("templates")
 GIVEN = parameters({"SageMakerProjectName": "churn", "SageMakerProjectId": "p-1abc"})
@@ -25,7 +28,8 @@ def deploy(cf, name):
 
 def complete(cf, name):
     stack = deploy(cf, name)
-    assert stack["StackStatus"] == "CREATE_COMPLETE", history(cf, "s")
+    failed = [event for event in history(cf, "s") if event[1].endswith("_FAILED")]
+    assert stack["StackStatus"] == "CREATE_COMPLETE", failed
     return stack
 
 
@@ -65,25 +69,52 @@ def test_a_key_a_topic_and_parameters(sandbox, cf):
     assert alias["KeyMetadata"]["KeyId"] == key
 
 
-def test_a_monitoring_schedule(sandbox, cf):
-    """Refused until the sandbox has schedules (moto has none), by the resource that wants one."""
-    stack = deploy(cf, "monitoring")
-    if stack["StackStatus"] == "CREATE_COMPLETE":
-        name = {"MonitoringScheduleName": "churn-schedule"}
-        found = sandbox.client("sagemaker").describe_monitoring_schedule(**name)
-        given = found["MonitoringScheduleConfig"]["ScheduleConfig"]["ScheduleExpression"]
-        assert given == "cron(0 * ? * * *)"
-        return
-    events = cf.describe_stack_events(StackName="s")["StackEvents"]
-    (failed,) = [one for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
-    assert failed["LogicalResourceId"] == "Schedule"
-    assert failed["ResourceType"] == "AWS::SageMaker::MonitoringSchedule"
-    reason = failed["ResourceStatusReason"]
-    assert "NotImplementedInSandbox" in reason
-    assert "sagemaker:CreateMonitoringSchedule" in reason
-    assert not sandbox.client("sagemaker").list_data_quality_job_definitions()[
-        "JobDefinitionSummaries"
-    ]
+def test_monitoring_schedules(sandbox, cf):
+    complete(cf, "monitoring")
+    found = {}
+    for name in ("schedule", "inline"):
+        asked = {"MonitoringScheduleName": f"churn-{name}"}
+        found[name] = sandbox.client("sagemaker").describe_monitoring_schedule(**asked)
+    config = found["schedule"]["MonitoringScheduleConfig"]
+    assert config["ScheduleConfig"] == {"ScheduleExpression": "cron(0 * ? * * *)"}
+    assert config["MonitoringJobDefinitionName"] == "churn-quality"
+    assert found["inline"]["EndpointName"] == "churn", "the definition's"
+    assert delete(cf, "s")["StackStatus"] == "DELETE_COMPLETE"
+
+
+NETWORK = """
+import json, urllib.request
+def handler(event, context):
+    told = {"Vpc": "vpc-1", "Subnets": ["subnet-1", "subnet-2"], "Groups": ["sg-1"]}
+    said = {key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
+    said |= {"Status": "SUCCESS", "PhysicalResourceId": "network", "Data": told}
+    body = json.dumps(said).encode()
+    urllib.request.urlopen(urllib.request.Request(event["ResponseURL"], body, method="PUT"))
+"""
+
+
+def test_a_repository_and_a_function_that_a_parameter_names(sandbox, cf):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", NETWORK)
+    function = sandbox.client("lambda").create_function(
+        FunctionName="network",
+        Role=make_role(sandbox, "network", trust=trusting({"Service": "lambda.amazonaws.com"})),
+        Runtime="python3.13",
+        Handler="index.handler",
+        Code={"ZipFile": packed.getvalue()},
+    )
+    ssm = sandbox.client("ssm")
+    ssm.put_parameter(Name="/network/function", Value=function["FunctionArn"], Type="String")
+    told = outputs(complete(cf, "repository"))
+    place = "git-codecommit.eu-west-1.amazonaws.com/v1/repos/churn-p-1abc"
+    assert told == {"Https": f"https://{place}", "Ssh": f"ssh://{place}"}
+    code = sandbox.client("sagemaker").describe_code_repository(CodeRepositoryName="churn-code")
+    assert code["GitConfig"]["RepositoryUrl"] == told["Https"]
+    name = physical(cf, "s", "Build")
+    (project,) = sandbox.client("codebuild").batch_get_projects(names=[name])["projects"]
+    assert project["vpcConfig"]["subnets"] == ["subnet-1", "subnet-2"]
+    assert delete(cf, "s")["StackStatus"] == "DELETE_COMPLETE"
 
 
 def test_a_property_that_nothing_carries_out_is_named(cf):

@@ -253,3 +253,14 @@ def test_a_function_that_answers_failed_rolls_the_stack_back_with_its_reason(san
     events = stacks.describe_stack_events(StackName="s")["StackEvents"]
     assert any("that name is taken" in e.get("ResourceStatusReason", "") for e in events)
     assert sandbox.client("lambda", "dev").list_functions()["Functions"] == []
+
+
+def test_it_logs_where_it_is_told(function, sandbox):
+    client = function(LOGS, LoggingConfig={"LogGroup": "/own/group"})
+    found = client.get_function_configuration(FunctionName="worker")["LoggingConfig"]
+    assert found == {"LogFormat": "Text", "LogGroup": "/own/group"}
+    assert client.get_function(FunctionName="worker")["Configuration"]["LoggingConfig"] == found
+    invoke(client, {"fail": "because"})
+    logs = sandbox.client("logs", "dev")
+    told = logs.filter_log_events(logGroupName="/own/group")["events"]
+    assert any("because" in event["message"] for event in told)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
+from access import allow, make_role, trusting
+from codebuild_cases import ENVIRONMENT, spec
 
 from seedbed.errors import SeedbedError
 from seedbed.sandbox import lifecycle
@@ -137,6 +142,99 @@ def test_killed_in_the_middle_of_its_work_it_leaves_no_file_elsewhere(home, tmp_
     assert gone(pid)
     written = [path for folder in elsewhere.values() for path in folder.rglob("*")]
     assert written == []
+
+
+HANDLER = """
+import os, time, subprocess
+def handler(event, context):
+    subprocess.Popen(["sleep", "602"])
+    time.sleep(600)
+"""
+JOB = 'import subprocess; subprocess.run(["sleep", "603"])'
+SLEEPS = {"a build": "601", "a function": "602", "a job": "603"}
+
+
+def processes(folder):
+    """Return the command lines of the processes that know of a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().decode().split("\0")
+            known = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+        except OSError:  # it ended, or is another user's
+            continue
+        if str(folder).encode() in known and words[0]:
+            found.append(words)
+    return found
+
+
+def asleep(folder):
+    """Return which of the three are in the middle of their work."""
+    words = [words for words in processes(folder) if words[0] == "sleep"]
+    return {name for name, seconds in SLEEPS.items() if ["sleep", seconds, ""] in words}
+
+
+def work(sandbox):
+    """Start a build, a function and a processing job, none of which ends by itself."""
+    services = [f"{name}.amazonaws.com" for name in ("codebuild", "lambda", "sagemaker")]
+    role = make_role(sandbox, "worker", allow("*"), trust=trusting({"Service": services}))
+    codebuild = sandbox.client("codebuild")
+    codebuild.create_project(
+        name="app",
+        source={"type": "NO_SOURCE", "buildspec": spec("sleep 601 & wait")},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment=ENVIRONMENT,
+        serviceRole=role,
+    )
+    codebuild.start_build(projectName="app")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", HANDLER)
+    code = {"Runtime": "python3.13", "Handler": "index.handler", "Timeout": 900}
+    functions = sandbox.client("lambda")
+    packed = {"Code": {"ZipFile": packed.getvalue()}}
+    functions.create_function(FunctionName="f", Role=role, **code, **packed)
+    functions.invoke(FunctionName="f", InvocationType="Event")
+    s3, place = sandbox.client("s3"), {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="code", CreateBucketConfiguration=place)
+    s3.put_object(Bucket="code", Key="code/job.py", Body=JOB.encode())
+    source = {"S3Uri": "s3://code/code/", "LocalPath": "/opt/ml/processing/input/code"}
+    given = {**source, "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    size = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30}
+    sandbox.client("sagemaker").create_processing_job(
+        ProcessingJobName="job",
+        ProcessingResources={"ClusterConfig": size},
+        AppSpecification={
+            "ImageUri": "333333333333.dkr.ecr.eu-west-1.amazonaws.com/i:1",
+            "ContainerEntrypoint": ["python3", f"{source['LocalPath']}/job.py"],
+        },
+        ProcessingInputs=[{"InputName": "code", "S3Input": given}],
+        RoleArn=role,
+    )
+
+
+def test_killed_while_a_build_a_function_and_a_job_run_it_leaves_nothing(
+    home, tmp_path, monkeypatch
+):
+    elsewhere = {name: tmp_path / f"watched-{name}" for name in ("TMPDIR", "HOME")}
+    for name, folder in elsewhere.items():
+        folder.mkdir()
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.chdir(elsewhere["HOME"])
+    made = lifecycle.up(home)
+    server = json.loads((home / "state.json").read_text())["pid"]
+    work(made)
+    deadline = time.monotonic() + 60
+    while asleep(home) != set(SLEEPS):
+        assert time.monotonic() < deadline, (asleep(home), processes(home))
+        time.sleep(0.1)
+    os.kill(server, signal.SIGKILL)
+    assert gone(server)
+    deadline = time.monotonic() + 20
+    while processes(home):
+        assert time.monotonic() < deadline, processes(home)
+        time.sleep(0.1)
+    assert [path for folder in elsewhere.values() for path in folder.rglob("*")] == []
 
 
 def test_a_subprocess_keeps_its_files_below_the_folder(tmp_path):

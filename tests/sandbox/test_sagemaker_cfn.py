@@ -215,6 +215,31 @@ def test_a_group_policy_is_taken_away(sandbox):
         sagemaker.get_model_package_group_policy(ModelPackageGroupName="g")
 
 
+def test_what_was_deleted_by_hand_is_gone(sandbox):
+    """SageMaker tells it with ValidationException, the code of every other wrong request."""
+    cf, sagemaker = sandbox.client("cloudformation"), sandbox.client("sagemaker")
+    image = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "i"}}
+    group = {"ModelPackageGroupName": "g", "ModelPackageGroupPolicy": READERS}
+    things = {
+        "Group": {"Type": CASES[0].kind, "Properties": group},
+        "Model": {"Type": "AWS::SageMaker::Model", "Properties": {"ModelName": "m", **image}},
+    }
+    stack = create(cf, "s", things)
+    sagemaker.delete_model_package_group_policy(ModelPackageGroupName="g")
+    sagemaker.delete_model_package_group(ModelPackageGroupName="g")
+    sagemaker.delete_model(ModelName="m")
+    delete(cf, "s")
+    assert not cf.describe_stacks()["Stacks"], history(cf, stack["StackId"])
+
+
+def test_a_group_with_versions_is_not_gone(sandbox):
+    cf, sagemaker = sandbox.client("cloudformation"), sandbox.client("sagemaker")
+    thing = {"Type": CASES[0].kind, "Properties": {"ModelPackageGroupName": "g"}}
+    create(cf, "s", {"Thing": thing})
+    sagemaker.create_model_package(ModelPackageGroupName="g")
+    assert delete(cf, "s")["StackStatus"] == "DELETE_FAILED"
+
+
 def test_a_job_definition_gets_a_name(sandbox):
     cf = sandbox.client("cloudformation")
     given = definition("DataQuality")

@@ -138,3 +138,21 @@ def test_the_job_s_role_is_passed(sandbox):
         sandbox.become("sagemaker", role).create_data_quality_job_definition(
             **definition("DataQuality")
         )
+
+
+@pytest.mark.parametrize("key", ["NetworkIsolation", "InterContainerTrafficEncryption"])
+def test_the_network_is_judged_where_it_lies_in_the_request(sandbox, key):
+    condition = {"Bool": {f"sagemaker:{key}": "true"}}
+    actions = ["sagemaker:CreateDataQualityJobDefinition", "sagemaker:CreateMonitoringSchedule"]
+    statement = allow(actions, Condition=condition)
+    role = make_role(sandbox, "ops", statement, allow("iam:PassRole"))
+    ops = sandbox.become("sagemaker", role)
+    switched = lambda on: {"NetworkConfig": {f"Enable{key}": on}}  # noqa: E731
+    inline = lambda on: {**INLINED, "MonitoringJobDefinition": INLINE | switched(on)}  # noqa: E731
+    for off in (switched(False), {}):
+        with refused("AccessDeniedException", actions[0]):
+            ops.create_data_quality_job_definition(**definition("DataQuality"), **off)
+    with refused("AccessDeniedException", actions[1]):
+        schedule(ops, config=inline(False))
+    ops.create_data_quality_job_definition(**definition("DataQuality"), **switched(True))
+    schedule(ops, config=inline(True))

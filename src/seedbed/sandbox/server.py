@@ -50,7 +50,8 @@ class Front:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path.startswith(ADMIN):
+        service = self.services.at(path)
+        if service is None and path.startswith(ADMIN):
             _buffer(environ)
             body = environ["wsgi.input"].read()
             reply = admin.answer(self, environ["REQUEST_METHOD"], path[len(ADMIN) :], body)
@@ -59,7 +60,6 @@ class Front:
             if not is_open:
                 error = ServiceError("ServiceUnavailable", "the sandbox is being reset", 503)
                 return _send(protocol.unrouted(error), start_response)
-            service = self.services.at(path)
             if service is not None:
                 return service.serve(environ, start_response)
             _buffer(environ)

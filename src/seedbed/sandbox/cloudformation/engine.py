@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -320,6 +321,9 @@ class Run(Journal):
             return True
         self.event(made, "DELETE_IN_PROGRESS")
         resource = self._resource(made)
+        # What a reference points to may be gone before the resource: its id is enough for most.
+        with suppress(ResourceError):
+            resource.properties = dynamic.resolve(made.properties, made.kind, self.aws)
         try:
             self._handler(made.kind).delete(resource, self.aws)
         except ResourceError as error:

@@ -93,6 +93,18 @@ class Project(Generic):
             raise ResourceError(f"{resource.where}: {told['ProjectStatus']}: {said}") from error
 
 
+class Notebook(Generic):
+    """AWS::SageMaker::NotebookInstance: stopped before it is deleted."""
+
+    def delete(self, resource: Resource, aws: Aws) -> None:
+        named = {"NotebookInstanceName": resource.get("NotebookInstanceName")}
+        read = call_unless_gone(aws, self.kind.read, **named)
+        if read.get("NotebookInstanceStatus") == "InService":
+            aws.call("sagemaker:StopNotebookInstance", **named)
+            self._settled(resource, aws)
+        super().delete(resource, aws)
+
+
 class CodeRepository(Generic):
     """AWS::SageMaker::CodeRepository: only the secret of its git configuration can change."""
 

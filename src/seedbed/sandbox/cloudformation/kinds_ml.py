@@ -44,6 +44,9 @@ KINDS: dict[str, Kind] = {
         update_rename={"DomainSettings": "DomainSettingsForUpdate"},
         ident={"DomainId": "Ref", "ResourceArn": "DomainArn"},
     ),
+    "AWS::SageMaker::NotebookInstance": _sagemaker(
+        "NotebookInstance", named=True, status="NotebookInstanceStatus",
+    ),
     "AWS::SageMaker::UserProfile": _sagemaker(
         "UserProfile", ref="={UserProfileName}|{DomainId}", status="Status",
         update="sagemaker:UpdateUserProfile",
@@ -71,6 +74,7 @@ KINDS: dict[str, Kind] = {
     "AWS::SageMaker::MonitoringSchedule": _sagemaker(
         "MonitoringSchedule", status="MonitoringScheduleStatus",
         update="sagemaker:UpdateMonitoringSchedule",
+        ignored=("EndpointName",),  # the endpoint is its definition's
     ),
     "AWS::SageMaker::ModelCard": _sagemaker(
         "ModelCard", ref="ModelCardName", update="sagemaker:UpdateModelCard",

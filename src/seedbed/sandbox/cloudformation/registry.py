@@ -101,6 +101,9 @@ DRIVEN: dict[str, tuple[type[Generic], Kind]] = {
             attributes={
                 "RepositoryId": "repositoryMetadata.repositoryId",
                 "Name": "repositoryMetadata.repositoryName",
+                # AWS's addresses: other types take no other, and git is led here from them.
+                "CloneUrlHttp": "=https://git-codecommit.{region}.amazonaws.com/v1/repos/{Name}",
+                "CloneUrlSsh": "=ssh://git-codecommit.{region}.amazonaws.com/v1/repos/{Name}",
             },
             extras=(
                 Extra(("RepositoryDescription",), "codecommit:UpdateRepositoryDescription",
@@ -164,6 +167,9 @@ DRIVEN: dict[str, tuple[type[Generic], Kind]] = {
         handlers_ml.CodeRepository, KINDS["AWS::SageMaker::CodeRepository"],
     ),
     "AWS::SageMaker::Domain": (handlers_ml.Domain, KINDS["AWS::SageMaker::Domain"]),
+    "AWS::SageMaker::NotebookInstance": (
+        handlers_ml.Notebook, KINDS["AWS::SageMaker::NotebookInstance"],
+    ),
     "AWS::SageMaker::Project": (
         handlers_ml.Project,
         Kind(

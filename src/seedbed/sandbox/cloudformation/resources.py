@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import jmespath
@@ -14,7 +15,8 @@ from seedbed.sandbox.cloudformation.errors import ResourceError
 from seedbed.sandbox.cloudformation.kinds import Extra, Kind
 from seedbed.sandbox.cloudformation.schemas import Schema
 
-PASSING = ("pending", "progress", "creating", "updating")  # parts of the names of such states
+# Parts of the names of passing states.
+PASSING = ("pending", "progress", "creating", "updating", "stopping")
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -220,7 +222,7 @@ class Generic:
             elif not expression and "." not in name:
                 found = _search(answer, name)
             if found is not None:
-                resource.attributes[name] = found
+                resource.attributes[name] = _plain(found)
         for name, expression in self.kind.keep.items():
             found = jmespath.search(expression, answer) if answer else None
             if found is not None:
@@ -245,7 +247,7 @@ class Generic:
                 continue
             found = jmespath.search(expression, read) if expression else _search(read, name)
             if found is not None:
-                resource.attributes[name] = found
+                resource.attributes[name] = _plain(found)
 
     def _settled(self, resource: Resource, aws: Aws) -> dict[str, Any]:
         """Read the resource, again and again until it has left its passing states."""
@@ -324,6 +326,11 @@ def tag_map(tags: Any) -> dict[str, str]:
     if isinstance(tags, Mapping):
         return {str(key): str(value) for key, value in tags.items()}
     return {str(tag["Key"]): str(tag["Value"]) for tag in tags}
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as templates see it: a time is text."""
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
 def look_up(resource: Resource, source: str, aws: Aws) -> Any:

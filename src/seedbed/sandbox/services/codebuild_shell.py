@@ -154,6 +154,7 @@ HOST = (
     "UV_DEFAULT_INDEX",
     "UV_FIND_LINKS",
     "UV_INDEX_URL",
+    "UV_LINK_MODE",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",

@@ -66,6 +66,9 @@ class Outcome:
     log: bytes
 
 
+FORGOTTEN = ("DeadLetterConfig", "LoggingConfig")
+
+
 class Lambda(Service):
     name: ClassVar[str] = "lambda"
 
@@ -113,36 +116,39 @@ class Lambda(Service):
             answer["LogResult"] = base64.b64encode(outcome.log[-LONGEST_LOG:]).decode()
         return answer
 
-    # moto forgets a function's dead-letter queue.
+    # moto forgets a function's dead-letter queue and where it logs.
 
     def create_function(self, ctx: Context, **params: Any) -> dict[str, Any]:
-        """Have moto keep the function, and keep its dead-letter queue."""
-        return self._with_queue(ctx, "CreateFunction", params)
+        """Have moto keep the function, and keep what moto forgets."""
+        return self._with_kept(ctx, "CreateFunction", params)
 
     def update_function_configuration(self, ctx: Context, **params: Any) -> dict[str, Any]:
         """Have moto change the function; a dead-letter queue without ARN is taken away."""
-        return self._with_queue(ctx, "UpdateFunctionConfiguration", params)
+        return self._with_kept(ctx, "UpdateFunctionConfiguration", params)
 
     def get_function_configuration(self, ctx: Context, **params: Any) -> dict[str, Any]:
-        """Return what moto keeps of the function, and its dead-letter queue."""
-        return self._with_queue(ctx, "GetFunctionConfiguration", params)
+        """Return what moto keeps of the function, and what it forgets."""
+        return self._with_kept(ctx, "GetFunctionConfiguration", params)
 
     def get_function(self, ctx: Context, **params: Any) -> dict[str, Any]:
-        """Return what moto keeps of the function, and its dead-letter queue."""
+        """Return what moto keeps of the function, and what it forgets."""
         answer = self.forward(ctx, "GetFunction", params)
-        if queue := self.state(ctx).get(answer["Configuration"]["FunctionName"]):
-            answer["Configuration"]["DeadLetterConfig"] = {"TargetArn": queue}
+        answer["Configuration"] |= self._kept(ctx, answer["Configuration"]["FunctionName"])
         return answer
 
-    def _with_queue(self, ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        given = params.pop("DeadLetterConfig", None)
+    def _with_kept(self, ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        given = {name: params.pop(name) for name in FORGOTTEN if name in params}
         answer = self.forward(ctx, operation, params)
-        queues, name = self.state(ctx), answer["FunctionName"]
-        if given is not None or operation == "CreateFunction":
-            queues[name] = (given or {}).get("TargetArn")
-        if queues.get(name):
-            answer["DeadLetterConfig"] = {"TargetArn": queues[name]}
-        return answer
+        state, name = self.state(ctx), answer["FunctionName"]
+        state[name] = {**({} if operation == "CreateFunction" else state.get(name, {})), **given}
+        return answer | self._kept(ctx, name)
+
+    def _kept(self, ctx: Context, name: str) -> dict[str, Any]:
+        kept = self.state(ctx).get(name, {})
+        logs = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
+        told = {"LoggingConfig": logs | kept.get("LoggingConfig", {})}
+        queue = kept.get("DeadLetterConfig", {}).get("TargetArn")
+        return told | ({"DeadLetterConfig": {"TargetArn": queue}} if queue else {})
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
         """Return the function's policy, which AddPermission writes."""
@@ -176,7 +182,11 @@ class Lambda(Service):
             outcome = self._run(ctx, function, payload)
             if not outcome.error or self.world.stopping.is_set():
                 return
-        if queue := self.state(ctx).get(function.function_name):
+        if (
+            queue := self._kept(ctx, function.function_name)
+            .get("DeadLetterConfig", {})
+            .get("TargetArn")
+        ):
             account, name = queue.split(":")[4:]
             client = ctx.client("sqs", role_arn=function.role)
             client.send_message(
@@ -201,7 +211,7 @@ class Lambda(Service):
             "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
-            "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
+            "AWS_LAMBDA_LOG_GROUP_NAME": self._log_group(ctx, function),
             "AWS_LAMBDA_LOG_STREAM_NAME": stream,
             "LAMBDA_TASK_ROOT": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -254,12 +264,16 @@ class Lambda(Service):
                 draft.rename(folder)
         return folder
 
+    def _log_group(self, ctx: Context, function: LambdaFunction) -> str:
+        group: str = self._kept(ctx, function.function_name)["LoggingConfig"]["LogGroup"]
+        return group
+
     def _keep(self, ctx: Context, function: LambdaFunction, stream: str, log: bytes) -> None:
         """Write the log as the role: one that may not write logs has none, as in AWS."""
         lines = [line for line in log.decode(errors="replace").splitlines() if line]
         if not lines:
             return
-        client, group = ctx.client("logs", role_arn=function.role), function.logs_group_name
+        client, group = ctx.client("logs", role_arn=function.role), self._log_group(ctx, function)
         now = int(self.world.now().timestamp() * 1000)
         events = [{"timestamp": now, "message": line} for line in lines]
         for call, request in (
