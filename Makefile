@@ -7,7 +7,7 @@ BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 say = @printf '\033[1m== %s\033[0m\n'
 
-.PHONY: help setup demo test lint compose check oracle images lock bench chaos security release-check clean
+.PHONY: help setup demo test lint compose check oracle images lock bench grants chaos security aws-smoke release-check clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -77,11 +77,17 @@ chaos: setup ## kill a publish before and after each of its requests
 	$(say) "killing publishes"
 	@cd tests && ../$(BIN)/python -m pytest -q -n auto -c ../pyproject.toml --rootdir .. chaos/
 
+aws-smoke: setup ## in two real accounts, from nothing to a model and back: PROFILE=hub SPOKE=spoke (ARGS=--teardown)
+	@$(BIN)/python -m seedbed.smoke $(if $(PROFILE),--profile '$(PROFILE)') --spoke-profile '$(SPOKE)' $(ARGS)
+
 release-check: setup ## update projects of earlier versions to HEAD; refuse what would hurt them
 	@$(BIN)/seedbed release-check
 
 bench: setup ## speed, as ratios against named peers
 	@for script in bench/*.py; do printf '== %s\n' $$script; $(BIN)/python $$script || exit 1; done
+
+grants: setup ## take away each grant that a project's build used and see it fail (half an hour; PARTS=...)
+	@$(BIN)/python tests/sandbox/every_grant.py $(PARTS)
 
 images: .venv-oracle/.synced ## refresh the table of container images from SageMaker SDK v3
 	@.venv-oracle/bin/python src/seedbed/images.py

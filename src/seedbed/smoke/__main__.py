@@ -1,0 +1,5 @@
+import sys
+
+from seedbed.smoke.command import main
+
+sys.exit(main())
