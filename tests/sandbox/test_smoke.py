@@ -7,13 +7,16 @@ import os
 from functools import partial
 
 import pytest
+from codebuild_cases import ended, make_project, spec
 from conftest import commit, make_repository
 from publishing import DEV, writes
 from pushes import TESTS, settings
 
 from seedbed import catalog, declaration, smoke
+from seedbed.publishing import Account
 from seedbed.sandbox.fixture import start
 from seedbed.smoke import project as smoke_project
+from seedbed.smoke.debts import Debts
 from seedbed.smoke.steps import Smoke
 
 PROJECT = "templates/model-build-s3/{{cookiecutter.__project_slug}}"
@@ -136,7 +139,7 @@ def test_a_failed_step_is_told_and_cleaned_up(bare, capsys):
     (failed,) = [line for line in said.splitlines() if line.startswith("FAILED")]
     assert " 7 create smoke-" in failed
     assert "this role does not see it" in failed
-    assert "to find out more: seedbed doctor --as admin --project smoke-" in said
+    assert "to find out more, with --keep: seedbed doctor --as admin --project smoke-" in said
     assert "removed bucket seedbed-smoke-" in said
     assert "plan again" not in said
     made = [one["operation"] for one in bare.calls(service="s3")]
@@ -153,6 +156,16 @@ def test_an_interrupt_is_cleaned_up_after(bare, capsys, monkeypatch):
     assert run("--yes") == 130
     assert "removed bucket seedbed-smoke-" in capsys.readouterr().out
     assert left(bare) == []
+
+
+def test_a_build_is_stopped_before_its_project_goes(accounts):
+    name = "seedbed-p-x"
+    client = make_project(accounts, spec("sleep 60"), name=name)
+    build = client.start_build(projectName=name)["build"]
+    spoke = Account.of(accounts.region, "dev")
+    declared = declaration.load(catalog.CHECKOUT / declaration.FILE)
+    smoke_project.Project(spoke, declared, Debts(), "", id="p-x")._halt()
+    assert ended(client, build)["buildStatus"] == "STOPPED"
 
 
 @pytest.mark.parametrize("words", [("--keep",), ()])

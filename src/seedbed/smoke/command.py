@@ -73,7 +73,7 @@ def _step(debts: Debts, number: int, step: Step) -> bool:
     seconds = time.monotonic() - started
     debts.say(f"{mark:<6} {number:>2} {step.title:<24} {seconds:7.1f} s  {said}")
     if mark == "FAILED":
-        debts.say(f"          to find out more: {step.remedy}")
+        debts.say(f"          to find out more, with --keep: {step.remedy}")
     return mark == "ok"
 
 
