@@ -83,13 +83,12 @@ def create(
         else:
             bucket = declared.assets.bucket.format(account=hub, region=account.region)
             key = f"{declared.assets.studio_prefix}{product}.yml"
-            suffix = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
             role = declared.products[product].launch_role
             body = account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
             _check(cfn.load(body.decode(), key)["Parameters"], parameters)
             provider = {
                 "TemplateName": product,
-                "TemplateURL": f"https://{bucket}.s3.{account.region}.{suffix}/{key}",
+                "TemplateURL": account.object_url(bucket, key),
                 "RoleARN": f"arn:{account.partition}:iam::{account.id}:role/{role}",
                 "Parameters": given,
             }

@@ -67,6 +67,11 @@ class Account:
     def partition(self) -> str:
         return str(self.session.get_partition_for_region(self.region))
 
+    def object_url(self, bucket: str, key: str) -> str:
+        """Return the https address of an S3 object in this region."""
+        suffix = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+        return f"https://{bucket}.s3.{self.region}.{suffix}/{key}"
+
     def assume(self, role_arn: str, region: str | None = None) -> Account | None:
         """Return the account of a role, or None if the role is not to be had."""
         try:

@@ -165,9 +165,7 @@ class Catalog:
             yield Change("product", key, say, CATALOG, "UpdateProduct", parameters)
 
     def _artifact(self, made: ProductObject) -> dict[str, Any]:
-        account, bucket = self.seen.account, self.seen.bucket
-        suffix = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
-        url = f"https://{bucket}.s3.{account.region}.{suffix}/{made.key}"
+        url = self.seen.account.object_url(self.seen.bucket, made.key)
         about = f"content:{made.content} sha256:{made.sha256} commit:{self.manifest.commit}"
         return {
             "Name": self.manifest.version,
