@@ -69,7 +69,7 @@ class Desk:
     def create(self, name, product, route):
         """Create a project as a data scientist, with a repository in CodeCommit; return its id."""
         words = ["project", "create", name, "--product", product, "--route", route, "--json"]
-        given = ["GitHost=codecommit", f"RepositoryId={name}", *DATA[product]]
+        given = ["GitHost=codecommit", f"RepositoryId={name}", "ConnectionArn=", *DATA[product]]
         given.append(f"ModelPackageGroupName={name}")
         sets = [word for pair in given for word in ("--set", pair)]
         said = self.run("dev", *words, "--hub", self.hub, *sets, role=SCIENTIST)

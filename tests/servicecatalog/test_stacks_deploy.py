@@ -392,7 +392,8 @@ def test_a_data_scientist_creates_a_project_from_s3(sandbox, hub, dev, source):
     role = sandbox.client("iam").get_role(RoleName=f"seedbed-{id_}-execution-eu-west-1")["Role"]
     assert {t["Key"]: t["Value"] for t in role["Tags"]}["sagemaker:project-id"] == id_
     sandbox.client("s3").head_bucket(Bucket=f"seedbed-{id_}-{DEV}-eu-west-1")
-    code = sandbox.client("sagemaker").describe_code_repository(CodeRepositoryName=f"seedbed-{id_}")
+    listed = sandbox.client("sagemaker").list_code_repositories()["CodeRepositorySummaryList"]
+    (code,) = [one for one in listed if "StudioRepository" in one["CodeRepositoryName"]]
     assert code["GitConfig"]["RepositoryUrl"].endswith(f"/v1/repos/{name}")
     given |= {"AlertEmail": "others@example.com", "ReaderAccountIds": HUB}
     update = provider(url, given)

@@ -43,8 +43,7 @@ ANSWERED = {
     "git_host": "GitHost",
     "github_actions": "GitHubActions",
 }
-# A project in Studio is born in dev (config/dev.yml); CodeCommit needs no connection.
-FIXED = {"Environment": "dev", "ConnectionArn": ""}
+FIXED = {"Environment": "dev"}  # a project in Studio is born in dev: config/dev.yml
 FIRST = ("data", "source", "seed")  # the files whose groups come after the model's own
 LAST = ("Model registry", "Project", "Network and guard rails")
 
