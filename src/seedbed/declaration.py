@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -175,6 +176,17 @@ class Declaration(_Strict):
                     raise ValueError(f"product {product} stands in {seen[product]} and {key}")
                 seen[product] = key
         return self
+
+    def chosen(self, regions: Sequence[str] | None) -> list[str]:
+        """Return the regions that are named, or all that are declared.
+
+        Raises:
+            SeedbedError: one is not declared.
+        """
+        for name in sorted(set(regions or ()) - set(self.regions)):
+            known = ", ".join(self.regions)
+            raise SeedbedError(f"--region {name}: not declared: use one of {known}")
+        return list(regions or self.regions)
 
     @property
     def products(self) -> dict[str, Product]:

@@ -208,12 +208,8 @@ def _plans(
     from seedbed import publishing
 
     declared, manifest = _declared(), _manifest(release)
-    wanted = regions or declared.regions
-    if unknown := sorted(set(wanted) - set(declared.regions)):
-        known = ", ".join(declared.regions)
-        raise SeedbedError(f"--region {unknown[0]}: not declared: use one of {known}")
     plans = []
-    for name in wanted:
+    for name in declared.chosen(regions):
         account = publishing.Account.of(name, profile)
         with Console(stderr=True).status(f"looking at {name}"):
             plans.append(
@@ -403,7 +399,7 @@ def _share(
     from seedbed import portfolios, publishing
 
     declared = _declared()
-    for name in region or declared.regions:
+    for name in declared.chosen(region):
         account = publishing.Account.of(name, profile)
         plan = portfolios.share(account, declared, key, nodes, end=end)
         with Console(stderr=True).status(f"sharing in {name}"):
@@ -435,7 +431,7 @@ def portfolio_import(
     from seedbed.publishing import Account
 
     found, declared = [], _declared()
-    for name in region or declared.regions:
+    for name in declared.chosen(region):
         account = Account.of(name, profile)
         for id_ in accepted or ():
             portfolios.accept(account, id_)

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from seedbed.declaration import FILE, Declaration
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
@@ -120,20 +118,8 @@ def _imported(account: Account, declared: Declaration, item: Mapping[str, str]) 
         title=item["DisplayName"],
         products=names,
         principals=tuple(sorted(one["PrincipalARN"] for one in principals)),
-        missing_roles=tuple(sorted(role for role in roles if not has_role(account, role))),
+        missing_roles=tuple(sorted(role for role in roles if account.role(role) is None)),
     )
-
-
-def has_role(account: Account, name: str) -> bool:
-    """Tell whether the account has a role of that name."""
-    iam = account.client("iam")
-    try:
-        iam.get_role(RoleName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
-        return False
-    return True
 
 
 def _find(account: Account, key: str) -> str:

@@ -9,8 +9,10 @@ from botocore.exceptions import ClientError
 from seedbed.declaration import FILE
 from seedbed.doctor.catalog import PUBLISH
 from seedbed.doctor.checks import Finding, SkipError, State, check, denied, missing, problem
-from seedbed.doctor.site import Site, tags_of
-from seedbed.publishing.store import CORS, VISIBLE
+from seedbed.doctor.site import Site
+from seedbed.publishing import observe
+from seedbed.publishing.observe import tags_of
+from seedbed.publishing.store import VISIBLE, allows
 
 ADMIT = (
     "in the hub: `seedbed bootstrap hub --set OrganizationPaths=...` with a path of this account's "
@@ -33,13 +35,7 @@ def cors(site: Site) -> Iterator[Finding]:
     _needs_templates(site)
     if not _is_there(site):
         raise SkipError("there is no asset bucket")
-    try:
-        rules = site.client("s3").get_bucket_cors(Bucket=site.bucket)["CORSRules"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchCORSConfiguration":
-            raise
-        rules = []
-    if not any(all(set(CORS[key]) <= set(rule.get(key, ())) for key in CORS) for rule in rules):
+    if not any(allows(rule) for rule in observe.cors(site.account, site.bucket)):
         yield problem(f"bucket {site.bucket} does not let in https://*.sagemaker.aws", PUBLISH)
 
 

@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from seedbed.declaration import FILE, Portfolio
 from seedbed.doctor.checks import Finding, SkipError, check, denied, problem
-from seedbed.doctor.site import Site, tags_of
-from seedbed.publishing.observe import CATALOG, PRODUCT_TAG
+from seedbed.doctor.site import Site
+from seedbed.publishing.observe import CATALOG, PRODUCT_TAG, tags_of
 from seedbed.publishing.store import VISIBLE
 
 SERVICE = "servicecatalog.amazonaws.com"

@@ -147,10 +147,7 @@ def sites(
     Raises:
         SeedbedError: a region is not declared, there are no credentials, or no such project.
     """
-    names = list(regions or declared.regions)
-    if unknown := sorted(set(names) - set(declared.regions)):
-        known = ", ".join(declared.regions)
-        raise SeedbedError(f"--region {unknown[0]}: not declared: use one of {known}")
+    names = declared.chosen(regions)
     made = [
         Site(Account.of(name, profile), declared, base, asked, view, name == names[0])
         for name in names

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from seedbed.declaration import FILE
-from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
+from seedbed.doctor.checks import Finding, SkipError, check, denied, problem
 from seedbed.doctor.site import Site, pages
 from seedbed.publishing.observe import INVENTORY_ROLE
 
@@ -21,14 +21,14 @@ ANYONE = "IAM_ALLOWED_PRINCIPALS"  # Lake Formation's word for: IAM decides
 @check("launch roles", "the role that creates each product's stack", "hub", "admin", once=True)
 def launch_roles(site: Site) -> Iterator[Finding]:
     for name in _launch_roles(site):
-        if _role(site, name) is None:
+        if site.account.role(name) is None:
             yield problem(f"role {name} is missing in {site.id}", site.bootstrap)
 
 
 @check("launch roles' trust", "who may take the launch roles", "hub", "admin", once=True)
 def trust(site: Site) -> Iterator[Finding]:
     for name, services in _launch_roles(site).items():
-        role = _role(site, name)
+        role = site.account.role(name)
         for service in sorted(services) if role else ():
             if not _trusts(role["AssumeRolePolicyDocument"], "Service", service, site.id):
                 yield problem(f"role {name} does not trust {service}", site.bootstrap)
@@ -36,7 +36,7 @@ def trust(site: Site) -> Iterator[Finding]:
 
 @check("inventory role", "the role by which the hub learns what is in use here", "admin", once=True)
 def inventory(site: Site) -> Iterator[Finding]:
-    role = _role(site, INVENTORY_ROLE)
+    role = site.account.role(INVENTORY_ROLE)
     root = f"arn:{site.account.partition}:iam::{site.hub}:root"
     if role is None:
         yield problem(f"role {INVENTORY_ROLE} is missing in {site.id}", site.bootstrap)
@@ -47,14 +47,14 @@ def inventory(site: Site) -> Iterator[Finding]:
 @check("users' roles", "the roles that people have in Studio", "hub", "admin", once=True)
 def users_roles(site: Site) -> Iterator[Finding]:
     for name in _users_roles(site):
-        if _role(site, name) is None:
+        if site.account.role(name) is None:
             yield problem(f"role {name} is missing in {site.id}", site.bootstrap)
 
 
 @check("permissions", "what the S3 templates ask of users' roles", "hub", "admin", once=True)
 def permissions(site: Site) -> Iterator[Finding]:
     for name in _users_roles(site):
-        if role := _role(site, name):
+        if role := site.account.role(name):
             yield from _permitted(site, role["Arn"])
 
 
@@ -96,14 +96,15 @@ def _permitted(site: Site, arn: str) -> Iterator[Finding]:
 
 def _simulated(site: Site, arn: str, action: str, resource: str) -> bool | None:
     """Return what IAM's simulation says, or None where it is not to be had."""
-    url = f"https://{site.bucket}.s3.{site.region}.amazonaws.com/"
     launch = {product.launch_role for _, product, _ in site.studio()}
     values = {
         "iam:PassedToService": [STACKS],
         "cloudformation:RoleArn": [
             f"arn:{site.account.partition}:iam::{site.id}:role/{role}" for role in launch
         ],
-        "cloudformation:TemplateUrl": [f"{url}{site.declared.assets.studio_prefix}x.yml"],
+        "cloudformation:TemplateUrl": [
+            site.account.object_url(site.bucket, f"{site.declared.assets.studio_prefix}x.yml")
+        ],
         "aws:RequestedRegion": [site.region],
     }
     context = [
@@ -241,15 +242,6 @@ def _users_roles(site: Site) -> list[str]:
         if ":role/" in pattern and "*" not in pattern
     }
     return sorted(pattern.rsplit("/", 1)[-1] for pattern in patterns)
-
-
-def _role(site: Site, name: str) -> Any:  # noqa: ANN401 (boto3's answer)
-    try:
-        return site.client("iam").get_role(RoleName=name)["Role"]
-    except ClientError as error:
-        if not missing(error):
-            raise
-        return None
 
 
 def _trusts(document: Mapping[str, Any], kind: str, principal: str, account: str) -> bool:

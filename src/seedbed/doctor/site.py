@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from botocore.exceptions import ClientError
-from packaging.version import InvalidVersion, Version
 
 from seedbed.declaration import Declaration, Portfolio, Product
 from seedbed.errors import SeedbedError
 from seedbed.packaging import Manifest
 from seedbed.portfolios import ALONE, TOGETHER
 from seedbed.publishing.aws import Account
-from seedbed.publishing.observe import CATALOG, PORTFOLIO_TAG, PRODUCT_TAG
+from seedbed.publishing.catalog import order
+from seedbed.publishing.observe import CATALOG, PORTFOLIO_TAG, PRODUCT_TAG, tags_of
 
-Tags = dict[str, str]
 View = Literal["hub", "admin", "scientist"]
 SHAPES = {
     "hub": (r"\d{12}", "an account id of 12 digits"),
@@ -95,10 +94,8 @@ class Site:
     first: bool = True
     facts: dict[str, Any] = field(default_factory=dict)
     asking: Any = field(default_factory=threading.RLock)
-    making: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.client(CATALOG)
         self.id = self.account.id
 
     @property
@@ -110,9 +107,7 @@ class Site:
         return self.account.region
 
     def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its classes as it runs)
-        """Return a client; making one is not safe in several threads."""
-        with self.making:
-            return self.account.client(service)
+        return self.account.client(service)
 
     @property
     def bootstrap(self) -> str:
@@ -210,7 +205,7 @@ class Site:
             for said in self.products.values()
             for one in said["ProvisioningArtifactSummaries"]
         }
-        return max(names, key=_order, default="")
+        return max(names, key=order, default="")
 
     @Fact
     def release(self) -> Manifest:
@@ -233,14 +228,3 @@ def pages(ask: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
         if not page.get("NextToken"):
             return
         token = {"NextToken": page["NextToken"]}
-
-
-def tags_of(pairs: list[Mapping[str, str]]) -> Tags:
-    return {pair["Key"]: pair["Value"] for pair in pairs}
-
-
-def _order(name: str) -> Version:
-    try:
-        return Version(name)
-    except InvalidVersion:
-        return Version("0")

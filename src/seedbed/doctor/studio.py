@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 from seedbed.declaration import FILE
 from seedbed.doctor.catalog import PUBLISH
 from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
-from seedbed.doctor.site import Site, Tags, pages, tags_of
-from seedbed.publishing.observe import LOCATION_TAG, domain_arn
+from seedbed.doctor.site import Site, pages
+from seedbed.publishing.observe import LOCATION_TAG, domain_tags, tags_of
 
 LENT = {"sagemaker": "true"}  # the tag by which an administrator lends a connection to projects
 
@@ -30,7 +30,7 @@ def domain(site: Site) -> Iterator[Finding]:
         if not named:
             raise SkipError("there is no domain here")
         remedy = f"as an administrator: aws sagemaker add-tags with {LOCATION_TAG}={location}"
-    values = {one: _tags(site, one).get(LOCATION_TAG) for one in named}
+    values = {one: domain_tags(site.account, one).get(LOCATION_TAG) for one in named}
     if not site.is_hub and not site.asked.domain and location in values.values():
         return  # the account's other domains may serve other purposes
     for one, value in values.items():
@@ -42,12 +42,6 @@ def domain(site: Site) -> Iterator[Finding]:
 def _domains(site: Site) -> list[str]:
     listed = site.client("sagemaker").get_paginator("list_domains").paginate()
     return [one["DomainId"] for page in listed for one in page["Domains"]]
-
-
-def _tags(site: Site, name: str) -> Tags:
-    arn = domain_arn(site.account, name)
-    listed = site.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
-    return tags_of([tag for page in listed for tag in page["Tags"]])
 
 
 @check(

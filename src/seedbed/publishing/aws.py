@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ class Account:
     region: str
     calls: Counter[str] = field(default_factory=Counter)
     _clients: dict[str, Any] = field(default_factory=dict)
+    _making: Any = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, region: str, profile: str | None = None) -> Account:
@@ -38,13 +40,27 @@ class Account:
         with told("credentials"):
             return cls(boto3.Session(profile_name=profile, region_name=region), region)
 
+    def at(self, region: str) -> Account:
+        """Return the same account in another region; its calls count here too."""
+        return Account(self.session, region, self.calls)
+
     def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its classes as it runs)
-        if service not in self._clients:
-            with told(service):
-                made = self.session.client(service, region_name=self.region, config=CONFIG)
-            made.meta.events.register(f"before-call.{service}", self._count)
-            self._clients[service] = made
-        return self._clients[service]
+        """Return a client, made once; boto3's making of one is not safe in several threads."""
+        with self._making:
+            if service not in self._clients:
+                with told(service):
+                    made = self.session.client(service, region_name=self.region, config=CONFIG)
+                made.meta.events.register(f"before-call.{service}", self._count)
+                self._clients[service] = made
+            return self._clients[service]
+
+    def role(self, name: str) -> Any:  # noqa: ANN401 (boto3's answer)
+        """Return a role of the account, or None if there is none of that name."""
+        iam = self.client("iam")
+        try:
+            return iam.get_role(RoleName=name)["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            return None
 
     def _count(self, model: Any, **_: object) -> None:  # noqa: ANN401
         self.calls[f"{model.service_model.service_name}:{model.name}"] += 1

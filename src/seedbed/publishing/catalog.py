@@ -187,11 +187,11 @@ class Catalog:
             parameters = {"ProductId": known.id, "Parameters": self._artifact(made)}
             say, call = f"add version {version}", "CreateProvisioningArtifact"
             yield Change("version", key, say, CATALOG, call, tokened(parameters))
-        newest = _order(version if head is None else head.name)
+        newest = order(version if head is None else head.name)
         older = sorted((one for one in known.artifacts if one is not head), key=_age, reverse=True)
         ranked = [*([head] if head else []), *older]
         for rank, one in enumerate(ranked, start=0 if head else 1):
-            withdrawn = one is not head and _order(one.name) > newest  # a release was taken back
+            withdrawn = one is not head and order(one.name) > newest  # a release was taken back
             yield from self._rank(key, known, one, rank, withdrawn=withdrawn)
 
     def _rank(
@@ -394,7 +394,8 @@ def node_of(node: Pair) -> dict[str, Any]:
     return {"OrganizationNode": {"Type": node[0], "Value": node[1]}}
 
 
-def _order(name: str) -> Version:
+def order(name: str) -> Version:
+    """Return by what versions are put in order."""
     try:
         return Version(name)
     except InvalidVersion:
@@ -402,4 +403,4 @@ def _order(name: str) -> Version:
 
 
 def _age(one: Artifact) -> tuple[Version, str]:
-    return _order(one.name), one.created.isoformat()
+    return order(one.name), one.created.isoformat()

@@ -140,7 +140,7 @@ def observe(account: Account, declared: Declaration, stable: Iterable[str]) -> O
         tag_options={(o["Key"], o["Value"]): o["Id"] for o in options},
         keys=keys,
         stable={key: _stored(account, bucket, key) for key in stable if key in keys},
-        cors=_cors(account, bucket),
+        cors=cors(account, bucket),
         domains={domain: _domain(account, domain) for domain in declared.domains},
         organization=organization,
     )
@@ -156,7 +156,7 @@ def _portfolios(account: Account, declared: Declaration) -> dict[str, Portfolio]
         if title not in titles and declared.portfolios.keys() <= found.keys():
             break
         detail = account.client(CATALOG).describe_portfolio(Id=item["Id"])
-        tags = _tags(detail["Tags"])
+        tags = tags_of(detail["Tags"])
         key = tags.get(PORTFOLIO_TAG)
         if key is None and title in titles:
             raise _unknown("portfolio", title, item["Id"], PORTFOLIO_TAG, titles[title])
@@ -215,7 +215,7 @@ def _products(
         if summary["ProductId"] not in ours and summary["Name"] not in titles:
             continue
         detail = account.client(CATALOG).describe_product_as_admin(Id=summary["ProductId"])
-        tags = _tags(detail["Tags"])
+        tags = tags_of(detail["Tags"])
         key = tags.get(PRODUCT_TAG)
         if key is None:
             if summary["Name"] not in titles:
@@ -310,10 +310,11 @@ def _stored(account: Account, bucket: str, key: str) -> Stored:
     s3 = account.client("s3")
     head = s3.head_object(Bucket=bucket, Key=key)
     tagging = s3.get_object_tagging(Bucket=bucket, Key=key)
-    return Stored(head["Metadata"].get("content", ""), _tags(tagging["TagSet"]))
+    return Stored(head["Metadata"].get("content", ""), tags_of(tagging["TagSet"]))
 
 
-def _cors(account: Account, bucket: str) -> list[dict[str, Any]]:
+def cors(account: Account, bucket: str) -> list[dict[str, Any]]:
+    """Return a bucket's CORS rules. Raises botocore's ClientError if AWS refuses."""
     try:
         answer = account.client("s3").get_bucket_cors(Bucket=bucket)
     except ClientError as error:
@@ -324,11 +325,16 @@ def _cors(account: Account, bucket: str) -> list[dict[str, Any]]:
     return rules
 
 
-def _domain(account: Account, domain: str) -> Tags:
+def domain_tags(account: Account, domain: str) -> Tags:
+    """Return a Studio domain's tags. Raises botocore's ClientError if there is no such domain."""
     arn = domain_arn(account, domain)
     pages = account.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
+    return tags_of(tag for page in pages for tag in page["Tags"])
+
+
+def _domain(account: Account, domain: str) -> Tags:
     try:
-        return _tags([tag for page in pages for tag in page["Tags"]])
+        return domain_tags(account, domain)
     except ClientError as error:
         text = error.response["Error"]["Message"]
         raise SeedbedError(f"domains: {domain}: {text}: name a domain of {account.id}") from None
@@ -339,7 +345,8 @@ def domain_arn(account: Account, domain: str) -> str:
     return f"arn:{account.partition}:sagemaker:{account.region}:{account.id}:domain/{domain}"
 
 
-def _tags(pairs: Iterable[Mapping[str, str]]) -> Tags:
+def tags_of(pairs: Iterable[Mapping[str, str]]) -> Tags:
+    """Return tags, as AWS lists them, by their keys."""
     return {pair["Key"]: pair["Value"] for pair in pairs}
 
 

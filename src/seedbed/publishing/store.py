@@ -59,7 +59,7 @@ def changes(
     early = [_put(seen, key, file) for key, file in first.items()]
     late = list(_stable(seen, manifest, wanted))
     if "s3-templates" in declared.targets:
-        if not any(_allows(rule) for rule in seen.cors):
+        if not any(allows(rule) for rule in seen.cors):
             rules = {"Bucket": seen.bucket, "CORSConfiguration": {"CORSRules": [*seen.cors, CORS]}}
             say = "let Studio's pages read templates"
             early.append(Change("bucket", seen.bucket, say, "s3", "PutBucketCors", rules))
@@ -93,7 +93,8 @@ def _stable(
             yield Change("object", key, say, "s3", "PutObjectTagging", request)
 
 
-def _allows(rule: Mapping[str, Any]) -> bool:
+def allows(rule: Mapping[str, Any]) -> bool:
+    """Tell whether a CORS rule lets in Studio's pages."""
     return all(set(values) <= set(rule.get(key, ())) for key, values in CORS.items())
 
 

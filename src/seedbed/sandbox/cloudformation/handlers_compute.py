@@ -10,7 +10,13 @@ from typing import Any
 
 from seedbed.sandbox.cloudformation.aws import Aws, convert, input_shape
 from seedbed.sandbox.cloudformation.errors import ResourceError
-from seedbed.sandbox.cloudformation.resources import Generic, Resource, call_unless_gone
+from seedbed.sandbox.cloudformation.resources import (
+    Generic,
+    Resource,
+    Translated,
+    call_unless_gone,
+    without,
+)
 
 # The module that AWS puts beside inline code, with the interface that its documentation gives.
 CFNRESPONSE = """\
@@ -68,12 +74,9 @@ class Function(Generic):
     }  # fmt: skip
 
     def create(self, resource: Resource, aws: Aws) -> None:
-        given = dict(resource.properties)
-        resource.properties = {**given, "Code": self._code(given)}
-        try:
+        given = resource.properties
+        with resource.sent_as({**given, "Code": self._code(given)}):
             super().create(resource, aws)
-        finally:
-            resource.properties = given
 
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
         new, name = resource.properties, resource.physical_id
@@ -118,47 +121,29 @@ class Function(Generic):
         return code
 
 
-class Pipeline(Generic):
+class Pipeline(Translated):
     """AWS::CodePipeline::Pipeline."""
 
-    def create(self, resource: Resource, aws: Aws) -> None:
-        given = self._reshape(resource)
-        try:
-            super().create(resource, aws)
-        finally:
-            resource.properties = given
-
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        given = self._reshape(resource)
-        try:
-            super().update(resource, {**old, **self._stores(old)}, aws)
-        finally:
-            resource.properties = given
-        if given.get("RestartExecutionOnUpdate"):
+        super().update(resource, old, aws)
+        if resource.properties.get("RestartExecutionOnUpdate"):
             aws.call("codepipeline:StartPipelineExecution", name=resource.physical_id)
 
-    def _reshape(self, resource: Resource) -> dict[str, Any]:
-        given = resource.properties
-        resource.properties = {**given, **self._stores(given)}
-        return given
-
-    def _stores(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def said(self, resource: Resource, given: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
+        del resource, aws
         if "ArtifactStores" not in given:
-            return {}
-        stores = given["ArtifactStores"]
-        return {"ArtifactStores": {one["Region"]: one["ArtifactStore"] for one in stores}}
+            return dict(given)
+        stores = {one["Region"]: one["ArtifactStore"] for one in given["ArtifactStores"]}
+        return {**given, "ArtifactStores": stores}
 
 
 class Repository(Generic):
     """AWS::CodeCommit::Repository; `Code` seeds the first commit and nothing later."""
 
     def create(self, resource: Resource, aws: Aws) -> None:
-        code = resource.properties.pop("Code", None)
-        try:
+        code = resource.properties.get("Code")
+        with resource.sent_as(without(resource.properties, "Code")):
             super().create(resource, aws)
-        finally:
-            if code is not None:
-                resource.properties["Code"] = code
         if code is not None:
             self._seed(resource, code, aws)
 
@@ -169,12 +154,9 @@ class Repository(Generic):
                 "codecommit:UpdateRepositoryName", oldName=old["RepositoryName"],
                 newName=new["RepositoryName"],
             )  # fmt: skip
-        resource.properties = {key: value for key, value in new.items() if key != "Code"}
-        rest = {key: value for key, value in old.items() if key != "Code"}
-        try:
-            super().update(resource, {**rest, "RepositoryName": new["RepositoryName"]}, aws)
-        finally:
-            resource.properties = new
+        before = {**without(old, "Code"), "RepositoryName": new["RepositoryName"]}
+        with resource.sent_as(without(new, "Code")):
+            super().update(resource, before, aws)
 
     def _seed(self, resource: Resource, code: Mapping[str, Any], aws: Aws) -> None:
         place = {key: item for key, item in code["S3"].items() if key != "ObjectVersion"}
@@ -202,28 +184,19 @@ class Secret(Generic):
     """AWS::SecretsManager::Secret."""
 
     def create(self, resource: Resource, aws: Aws) -> None:
-        given = resource.properties
-        resource.properties = self._generated(given, aws)
-        try:
+        with resource.sent_as(self._generated(resource.properties, aws)):
             super().create(resource, aws)
-        finally:
-            resource.properties = given
 
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
         given = resource.properties
-        resource.properties = (
-            self._generated(given, aws)
-            if given.get("GenerateSecretString") != old.get("GenerateSecretString")
-            else {key: item for key, item in given.items() if key != "GenerateSecretString"}
-        )
-        before = {key: item for key, item in old.items() if key != "GenerateSecretString"}
-        try:
-            super().update(resource, before, aws)
-        finally:
-            resource.properties = given
+        said = without(given, "GenerateSecretString")
+        if given.get("GenerateSecretString") != old.get("GenerateSecretString"):
+            said = self._generated(given, aws)
+        with resource.sent_as(said):
+            super().update(resource, without(old, "GenerateSecretString"), aws)
 
     def _generated(self, given: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
-        said = {key: item for key, item in given.items() if key != "GenerateSecretString"}
+        said = without(given, "GenerateSecretString")
         asked = given.get("GenerateSecretString")
         if asked is None:
             return said
@@ -240,26 +213,11 @@ class Secret(Generic):
         return {**said, "SecretString": password}
 
 
-class Table(Generic):
+class Table(Translated):
     """AWS::DynamoDB::Table: some of its properties are named otherwise in the API."""
 
-    def create(self, resource: Resource, aws: Aws) -> None:
-        given = resource.properties
-        resource.properties = self._renamed(given)
-        try:
-            super().create(resource, aws)
-        finally:
-            resource.properties = given
-
-    def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        given = resource.properties
-        resource.properties = self._renamed(given)
-        try:
-            super().update(resource, self._renamed(old), aws)
-        finally:
-            resource.properties = given
-
-    def _renamed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def said(self, resource: Resource, given: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
+        del resource, aws
         said = dict(given)
         if "SSESpecification" in said:
             renamed = dict(said["SSESpecification"])
@@ -272,33 +230,13 @@ class Table(Generic):
         return said
 
 
-class StateMachine(Generic):
+class StateMachine(Translated):
     """AWS::StepFunctions::StateMachine."""
 
-    def create(self, resource: Resource, aws: Aws) -> None:
-        given = resource.properties
-        resource.properties = self._defined(resource, given, aws)
-        try:
-            super().create(resource, aws)
-        finally:
-            resource.properties = given
+    ASIDE = ("Definition", "DefinitionString", "DefinitionS3Location", "DefinitionSubstitutions")
 
-    def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        given = resource.properties
-        resource.properties = self._defined(resource, given, aws)
-        try:
-            super().update(resource, self._defined(resource, old, aws), aws)
-        finally:
-            resource.properties = given
-
-    def _defined(self, resource: Resource, given: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
-        aside = (
-            "Definition",
-            "DefinitionString",
-            "DefinitionS3Location",
-            "DefinitionSubstitutions",
-        )
-        said = {key: item for key, item in given.items() if key not in aside}
+    def said(self, resource: Resource, given: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
+        said = without(given, *self.ASIDE)
         if "DefinitionS3Location" in given:
             place = given["DefinitionS3Location"]
             version = {"VersionId": place["Version"]} if "Version" in place else {}
@@ -322,13 +260,8 @@ class SecurityGroup(Generic):
 
     def create(self, resource: Resource, aws: Aws) -> None:
         given = resource.properties
-        resource.properties = {
-            key: item for key, item in given.items() if key not in dict(self.SIDES)
-        }
-        try:
+        with resource.sent_as(without(given, *dict(self.SIDES))):
             super().create(resource, aws)
-        finally:
-            resource.properties = given
         if "SecurityGroupEgress" in given:
             everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
             self._rules("ec2:RevokeSecurityGroupEgress", resource, [everything], aws)

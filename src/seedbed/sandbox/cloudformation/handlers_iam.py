@@ -8,7 +8,13 @@ from typing import Any
 
 from seedbed.sandbox.cloudformation.aws import Aws
 from seedbed.sandbox.cloudformation.errors import ResourceError
-from seedbed.sandbox.cloudformation.resources import Generic, Resource, call_unless_gone, tag_map
+from seedbed.sandbox.cloudformation.resources import (
+    Generic,
+    Resource,
+    call_unless_gone,
+    tag_map,
+    without,
+)
 
 VERSIONS = 5  # of a managed policy, IAM's quota
 
@@ -237,16 +243,13 @@ class Key(Generic):
     SWITCHES = ("EnableKeyRotation", "RotationPeriodInDays", "Enabled")
 
     def create(self, resource: Resource, aws: Aws) -> None:
-        switches = {key: resource.properties.pop(key, None) for key in self.SWITCHES}
-        super().create(resource, aws)
-        resource.properties |= {key: on for key, on in switches.items() if on is not None}
+        with resource.sent_as(without(resource.properties, *self.SWITCHES)):
+            super().create(resource, aws)
         self._switch(resource, {}, aws)
 
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        given = dict(resource.properties)
-        resource.properties = {k: on for k, on in given.items() if k not in self.SWITCHES}
-        super().update(resource, {k: on for k, on in old.items() if k not in self.SWITCHES}, aws)
-        resource.properties = given
+        with resource.sent_as(without(resource.properties, *self.SWITCHES)):
+            super().update(resource, without(old, *self.SWITCHES), aws)
         self._switch(resource, old, aws)
 
     def _switch(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:

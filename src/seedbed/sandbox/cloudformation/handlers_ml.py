@@ -10,7 +10,13 @@ import jmespath
 
 from seedbed.sandbox.cloudformation.aws import Aws, CallError, convert, input_shape
 from seedbed.sandbox.cloudformation.errors import ResourceError
-from seedbed.sandbox.cloudformation.resources import Generic, Resource, call_unless_gone
+from seedbed.sandbox.cloudformation.resources import (
+    Generic,
+    Resource,
+    Translated,
+    call_unless_gone,
+    without,
+)
 
 # Why a project failed, by the route that it took.
 FAILURE = (
@@ -19,27 +25,12 @@ FAILURE = (
 )
 
 
-class MlPipeline(Generic):
+class MlPipeline(Translated):
     """AWS::SageMaker::Pipeline: the definition is text or a place in S3."""
 
-    def create(self, resource: Resource, aws: Aws) -> None:
-        given = resource.properties
-        resource.properties = self._defined(given)
-        try:
-            super().create(resource, aws)
-        finally:
-            resource.properties = given
-
-    def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        given = resource.properties
-        resource.properties = self._defined(given)
-        try:
-            super().update(resource, self._defined(old), aws)
-        finally:
-            resource.properties = given
-
-    def _defined(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        said = {key: item for key, item in given.items() if key != "PipelineDefinition"}
+    def said(self, resource: Resource, given: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
+        del resource, aws
+        said = without(given, "PipelineDefinition")
         definition = given["PipelineDefinition"]
         if "PipelineDefinitionBody" in definition:
             body = definition["PipelineDefinitionBody"]
@@ -65,18 +56,14 @@ class Project(Generic):
     """AWS::SageMaker::Project: what describes a template provider is what creates it."""
 
     def create(self, resource: Resource, aws: Aws) -> None:
-        given = resource.properties
-        providers = given.get("TemplateProviderDetails")
+        said = without(resource.properties, "TemplateProviderDetails")
+        providers = resource.properties.get("TemplateProviderDetails")
         if providers is not None:
-            said = {k: item for k, item in given.items() if k != "TemplateProviderDetails"}
             said["TemplateProviders"] = [
                 {"CfnTemplateProvider": one["CfnTemplateProviderDetail"]} for one in providers
             ]
-            resource.properties = said
-        try:
+        with resource.sent_as(said):
             super().create(resource, aws)
-        finally:
-            resource.properties = given
 
     def delete(self, resource: Resource, aws: Aws) -> None:
         super().delete(resource, aws)
@@ -109,21 +96,17 @@ class CodeRepository(Generic):
     """AWS::SageMaker::CodeRepository: only the secret of its git configuration can change."""
 
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        given = resource.properties
-        before, after = _secret_only(old), _secret_only(given)
+        before, after = _secret_only(old), _secret_only(resource.properties)
         if "GitConfig" in before and "GitConfig" not in after:
             raise ResourceError(
                 f"{resource.where}: taking away property GitConfig/SecretArn is not emulated"
             )
-        resource.properties = after
-        try:
+        with resource.sent_as(after):
             super().update(resource, before, aws)
-        finally:
-            resource.properties = given
 
 
 def _secret_only(given: Mapping[str, Any]) -> dict[str, Any]:
-    said = {key: item for key, item in given.items() if key != "GitConfig"}
+    said = without(given, "GitConfig")
     secret = given["GitConfig"].get("SecretArn")
     return {**said, "GitConfig": {"SecretArn": secret}} if secret else said
 
@@ -136,15 +119,12 @@ class Product(Generic):
     def create(self, resource: Resource, aws: Aws) -> None:
         given = resource.properties
         first, *others = given.get(self.VERSIONS) or [None]
-        said = {k: item for k, item in given.items() if k != "ReplaceProvisioningArtifacts"}
+        said = without(given, "ReplaceProvisioningArtifacts")
         said.setdefault("ProductType", "CLOUD_FORMATION_TEMPLATE")
         if first is not None:
             said[self.VERSIONS] = {"Type": "CLOUD_FORMATION_TEMPLATE", **first}
-        resource.properties = said
-        try:
+        with resource.sent_as(said):
             super().create(resource, aws)
-        finally:
-            resource.properties = given
         resource.attributes["ProductName"] = given["Name"]
         if first is not None:
             made = [resource.attributes.pop("Artifact")]
@@ -154,13 +134,9 @@ class Product(Generic):
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
         given = resource.properties
         aside = (self.VERSIONS, "ReplaceProvisioningArtifacts")
-        resource.properties = {k: item for k, item in given.items() if k not in aside}
-        before = {k: item for k, item in old.items() if k not in aside}
         attributes = dict(resource.attributes)
-        try:
-            super().update(resource, before, aws)
-        finally:
-            resource.properties = given
+        with resource.sent_as(without(given, *aside)):
+            super().update(resource, without(old, *aside), aws)
         resource.attributes |= {**attributes, "ProductName": given["Name"]}
         was, now = old.get(self.VERSIONS, []), given.get(self.VERSIONS, [])
         if was != now:
@@ -338,11 +314,8 @@ class GlueDatabase(Generic):
     def create(self, resource: Resource, aws: Aws) -> None:
         given = resource.properties
         name = given.get("DatabaseName") or given["DatabaseInput"].get("Name")
-        resource.properties = {**given, "DatabaseName": name} if name else given
-        try:
+        with resource.sent_as({**given, "DatabaseName": name} if name else given):
             super().create(resource, aws)
-        finally:
-            resource.properties = given
         resource.attributes["DatabaseName"] = resource.physical_id
 
 
@@ -354,24 +327,16 @@ class GlueTable(Generic):
         name = given.get("Name") or given.get("TableInput", {}).get("Name")
         if name is None:
             name = resource.unique(255, lower=True)
-        table = {**given.get("TableInput", {}), "Name": name}
         resource.attributes["Name"] = name
-        resource.properties = {
-            k: item for k, item in {**given, "TableInput": table}.items() if k != "Name"
-        }
-        try:
+        with resource.sent_as(self._named(given, name)):
             super().create(resource, aws)
-        finally:
-            resource.properties = given
 
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        given = resource.properties
-        table = {**given.get("TableInput", {}), "Name": resource.physical_id}
-        resource.properties = {
-            k: item for k, item in {**given, "TableInput": table}.items() if k != "Name"
+        with resource.sent_as(self._named(resource.properties, resource.physical_id)):
+            super().update(resource, without(old, "Name"), aws)
+
+    def _named(self, given: Mapping[str, Any], name: str) -> dict[str, Any]:
+        return {
+            **without(given, "Name"),
+            "TableInput": {**given.get("TableInput", {}), "Name": name},
         }
-        before = {k: item for k, item in old.items() if k != "Name"}
-        try:
-            super().update(resource, before, aws)
-        finally:
-            resource.properties = given

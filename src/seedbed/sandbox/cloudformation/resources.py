@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -36,6 +37,15 @@ class Resource:
     @property
     def where(self) -> str:
         return f"{self.logical_id} ({self.kind})"
+
+    @contextmanager
+    def sent_as(self, properties: dict[str, Any]) -> Iterator[None]:
+        """Have the calls within say other properties than those that were given."""
+        given, self.properties = self.properties, properties
+        try:
+            yield
+        finally:
+            self.properties = given
 
     def get(self, name: str) -> Any:
         """Look up an attribute, the physical id (`Ref`) or a property."""
@@ -351,6 +361,27 @@ def call_unless_gone(aws: Aws, operation: str, **params: Any) -> dict[str, Any]:
         if error.is_gone:
             return {}
         raise
+
+
+class Translated(Generic):
+    """A handler whose type says its properties otherwise than the API."""
+
+    def said(self, resource: Resource, given: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
+        """Return properties, now or as they were, in the API's words."""
+        raise NotImplementedError
+
+    def create(self, resource: Resource, aws: Aws) -> None:
+        with resource.sent_as(self.said(resource, resource.properties, aws)):
+            super().create(resource, aws)
+
+    def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
+        with resource.sent_as(self.said(resource, resource.properties, aws)):
+            super().update(resource, self.said(resource, old, aws), aws)
+
+
+def without(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return the properties but for some."""
+    return {key: item for key, item in given.items() if key not in names}
 
 
 def _path(shape: Any, name: str, renames: Mapping[str, str], kind: Kind) -> str | None:
