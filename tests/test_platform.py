@@ -233,7 +233,7 @@ def test_a_project_is_listed_and_shown_and_holds_up_a_teardown(desk):
     assert (found["status"], found["route"]) == ("CreateCompleted", "catalog")
     assert found["parameters"]["DataLocation"] == "s3://lake-bucket/churn/"
     assert "CreateCompleted" in desk.run("dev", "project", "show", "shown", role=SCIENTIST)
-    with pytest.raises(SeedbedError, match=r"projects need these roles.*shown"):
+    with pytest.raises(SeedbedError, match=r"these roles: delete first:.* shown \(eu-west-1\)"):
         desk.run("dev", "teardown", "spoke", "--hub", desk.hub, "--yes")
 
 

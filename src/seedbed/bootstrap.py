@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from seedbed import cfn, packaging
+from seedbed import cfn, packaging, projects
 from seedbed.declaration import Declaration
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
@@ -115,15 +115,11 @@ class Bootstrap:
         Raises:
             SeedbedError: a parameter is missing, or CloudFormation refuses.
         """
-        for region in self.declared.regions:
-            there = Account(self.account.session, region, self.account.calls)
-            for part in self.parts:
-                if part.once and region != self.declared.regions[0]:
-                    continue
-                if missing := [key for key in part.needs if not self.given.get(key)]:
-                    why = f"--set {'=... --set '.join(missing)}=... would deploy it"
-                    yield Change(part, region, [], None, why)
-                    continue
+        for there, part in self._all():
+            if missing := [key for key in part.needs if not self.given.get(key)]:
+                why = f"--set {'=... --set '.join(missing)}=... would deploy it"
+                yield Change(part, there.region, [], None, why)
+            else:
                 yield self._change(there, part)
 
     def execute(self, change: Change) -> None:
@@ -178,8 +174,13 @@ class Bootstrap:
             answer = there.client("organizations").describe_organization()
         return str(answer["Organization"]["Id"])
 
+    @cached_property
+    def _seed(self) -> bytes:
+        """The seeder's zip."""
+        return packaging.functions(self.base)[SEED]
+
     def _seed_key(self) -> str:
-        return packaging.function_key(SEED, packaging.functions(self.base)[SEED])
+        return packaging.function_key(SEED, self._seed)
 
     def _asset_key(self, there: Account) -> str:
         """Return the key that encrypts the seeder's zip, which the hub gets here.
@@ -190,8 +191,7 @@ class Bootstrap:
         bucket, key, s3 = self.bucket(there.region), self._seed_key(), there.client("s3")
         if self.parts is HUB:
             with told(bucket):
-                code = packaging.functions(self.base)[SEED]
-                s3.put_object(Bucket=bucket, Key=key, Body=code, ChecksumAlgorithm="SHA256")
+                s3.put_object(Bucket=bucket, Key=key, Body=self._seed, ChecksumAlgorithm="SHA256")
         try:
             head = s3.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -241,20 +241,16 @@ class Bootstrap:
                 if policy.startswith("Retain"):
                     yield part.name, item["ResourceType"], item["PhysicalResourceId"]
 
-    def projects(self) -> list[str]:
-        """Return the projects of the account, which need the launch role to be deleted."""
-        found = []
-        for region in self.declared.regions:
-            there = Account(self.account.session, region, self.account.calls)
-            with told(f"projects in {region}"):
-                pages = there.client("sagemaker").get_paginator("list_projects").paginate()
-                found += [
-                    f"{item['ProjectName']} ({region})"
-                    for page in pages
-                    for item in page["ProjectSummaryList"]
-                    if item["ProjectStatus"] != "DeleteCompleted"
-                ]
-        return found
+    def refuse_in_use(self) -> None:
+        """Raise SeedbedError if the account has projects: their deletion needs the launch role."""
+        found = [
+            f"{name} ({region})"
+            for region in self.declared.regions
+            for name in projects.every(self.account.at(region))
+        ]
+        if found:
+            verb = "project needs" if len(found) == 1 else f"{len(found)} projects need"
+            raise SeedbedError(f"{verb} these roles: delete first: {', '.join(found)}")
 
     def stacks(self) -> list[tuple[str, str]]:
         """Return region and name of each stack that is there, in the order of its removal."""
@@ -277,16 +273,22 @@ class Bootstrap:
 
     def _deployed(self) -> Iterator[tuple[str, Part, Account]]:
         module = _stack_module(self.base)
-        for region in reversed(self.declared.regions):
-            there = Account(self.account.session, region, self.account.calls)
-            for part in reversed(self.parts):
-                if part.once and region != self.declared.regions[0]:
-                    continue
-                with told(part.name):
-                    stack = module.Stack(there.client("cloudformation"), part.name)
-                    known = stack.describe()
-                if known and known["StackStatus"] != "REVIEW_IN_PROGRESS":
-                    yield region, part, there
+        for there, part in reversed(self._all()):
+            with told(part.name):
+                stack = module.Stack(there.client("cloudformation"), part.name)
+                known = stack.describe()
+            if known and known["StackStatus"] != "REVIEW_IN_PROGRESS":
+                yield there.region, part, there
+
+    def _all(self) -> list[tuple[Account, Part]]:
+        """Return where each stack is deployed, in order."""
+        first = self.declared.regions[0]
+        return [
+            (self.account.at(region), part)
+            for region in self.declared.regions
+            for part in self.parts
+            if region == first or not part.once
+        ]
 
 
 @cache

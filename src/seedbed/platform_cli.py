@@ -25,7 +25,8 @@ out = Console(soft_wrap=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Profile = Annotated[
-    str | None, typer.Option(help="AWS profile of the hub; default: the environment's credentials.")
+    str | None,
+    typer.Option(help="AWS profile of the account; default: the environment's credentials."),
 ]
 Release = Annotated[Path, typer.Option("--release", help="The folder that `package` wrote.")]
 Regions = Annotated[
@@ -138,7 +139,7 @@ def publish(
     if not as_json:
         _show(one for _, one in plans)
     count = sum(len(one.changes) for _, one in plans)
-    if count and not yes and not _agreed(f"Send these {count} requests?"):
+    if count and not yes and not agreed(f"Send these {count} requests?"):
         raise typer.Exit(1)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -334,7 +335,7 @@ def _bootstrap(
             out.print("\n".join([line, *change.lines]), markup=False, highlight=False)
         if not change.lines:
             continue
-        if show or not (yes or _agreed("Execute this change set?")):
+        if show or not (yes or agreed("Execute this change set?")):
             change.stack.discard()
             if not show:
                 raise typer.Exit(1)
@@ -350,9 +351,7 @@ def _bootstrap(
 
 def _teardown(kind: str, hub: str | None, profile: str | None, *, yes: bool, as_json: bool) -> None:
     made = _boot(kind, hub, None, profile)
-    if projects := made.projects():
-        names = ", ".join(projects[:5])
-        raise SeedbedError(f"{len(projects)} projects need these roles: delete them first: {names}")
+    made.refuse_in_use()
     stacks, remains = made.stacks(), list(made.remains())
     if not as_json:
         for region, name in stacks:
@@ -361,7 +360,7 @@ def _teardown(kind: str, hub: str | None, profile: str | None, *, yes: bool, as_
             out.print(f"stays   {type_} {id_}", markup=False, highlight=False)
         if remains:
             out.print(REMAINS, markup=False, highlight=False)
-    if stacks and not yes and not _agreed("Delete these stacks?"):
+    if stacks and not yes and not agreed("Delete these stacks?"):
         raise typer.Exit(1)
     with Console(stderr=True).status("deleting") as status:
         made.teardown(status.update)
@@ -558,7 +557,7 @@ REMAINS = (
 )
 
 
-def _agreed(question: str) -> bool:
+def agreed(question: str) -> bool:
     """Ask. Raises SeedbedError where nobody can be asked."""
     if not sys.stdin.isatty():
         raise SeedbedError("nobody can be asked here: read what is shown, then give --yes")

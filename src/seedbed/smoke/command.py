@@ -14,6 +14,7 @@ from rich.console import Console
 
 from seedbed import catalog, declaration
 from seedbed.errors import SeedbedError
+from seedbed.platform_cli import agreed
 from seedbed.publishing.aws import Account
 from seedbed.smoke.debts import Debts
 from seedbed.smoke.project import Project
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 smoke.check()
                 about = smoke.about()
             print(about, flush=True)
-            if not args.yes and not _agreed():
+            if not args.yes and not agreed("Begin?"):
                 return FAILED
             with console.status("") as status:
                 smoke.debts.progress = status.update
@@ -123,10 +124,3 @@ def _parser() -> argparse.ArgumentParser:
     end.add_argument("--keep", action="store_true", help="remove nothing; say what is there")
     end.add_argument("--teardown", action="store_true", help="remove the platform too")
     return made
-
-
-def _agreed() -> bool:
-    """Ask. Raises SeedbedError where nobody can be asked."""
-    if not sys.stdin.isatty():
-        raise SeedbedError("nobody can be asked here: read what is shown, then give --yes")
-    return input("Begin? [y/N] ").strip().lower() in ("y", "yes")
