@@ -20,7 +20,7 @@ from codebuild_cases import (
     why,
 )
 
-from seedbed.sandbox.services.codebuild_shell import host_settings
+from seedbed.sandbox.services.codebuild.shell import host_settings
 
 PHASES = [
     "SUBMITTED",

@@ -6,8 +6,9 @@ import pytest
 from pipelines import action, stage
 from test_codeconnections import SERVICES
 
-from seedbed.sandbox.services import codepipeline_triggers, git_store
-from seedbed.sandbox.services.git_store import Change, Push
+from seedbed.sandbox.services.codepipeline import triggers
+from seedbed.sandbox.services.git import store
+from seedbed.sandbox.services.git.store import Change, Push
 from seedbed.sandbox.world import World
 
 ARN = f"arn:aws:{SERVICES[0]}:eu-west-1:333333333333:connection/c"
@@ -29,15 +30,15 @@ def world(tmp_path):
 def commits(world, tmp_path):
     """Return a function that makes a commit which adds a file."""
     folder = tmp_path / "bare"
-    git_store.create(world, folder)
+    store.create(world, folder)
     tips = []
 
     def commit(path):
         parent = f"from {tips[-1]}\n" if tips else ""
         said = "commit refs/heads/main\ncommitter a <a> 0 +0000\ndata 1\nm\n"
         stream = f"{said}{parent}M 100644 inline {path}\ndata 1\n1\n"
-        git_store.run(world, folder, "fast-import", "--quiet", "--force", stdin=stream.encode())
-        tips.append(git_store.refs(world, folder)["refs/heads/main"])
+        store.run(world, folder, "fast-import", "--quiet", "--force", stdin=stream.encode())
+        tips.append(store.refs(world, folder)["refs/heads/main"])
         return tips[-1]
 
     return folder, commit
@@ -51,7 +52,7 @@ def started(world, folder, change, *filters, detects="false"):
         git = {"sourceActionName": "Source", "push": [one for one in filters if one]}
         declared["triggers"] = [{"gitConfiguration": git}]
     push = Push("owner/churn", folder, (change,))
-    return list(codepipeline_triggers.started_by(world, push, declared))
+    return list(triggers.started_by(world, push, declared))
 
 
 @pytest.mark.parametrize(
@@ -130,4 +131,4 @@ def test_detection_without_a_trigger(world, commits, detects, branch, starts):
     ],
 )
 def test_a_pattern(name, pattern, fits):
-    assert codepipeline_triggers.matches(name, pattern) == fits
+    assert triggers.matches(name, pattern) == fits

@@ -6,7 +6,8 @@ import pytest
 from access import allow, make_role, refused
 from moto.core.utils import get_service_model
 
-from seedbed.sandbox.services import sagemaker_monitoring, sagemaker_studio
+from seedbed.sandbox.services.sagemaker.monitoring import Monitoring
+from seedbed.sandbox.services.sagemaker.studio import Studio
 
 ROLE = "arn:aws:iam::333333333333:role/studio"
 IDLE = {"LifecycleManagement": "ENABLED", "IdleTimeoutInMinutes": 60}
@@ -280,7 +281,7 @@ def test_nobody_logs_in(studio, domain):
 
 @pytest.mark.parametrize(
     "kind",
-    [*sagemaker_studio.Studio.kinds, *sagemaker_monitoring.Monitoring.kinds],
+    [*Studio.kinds, *Monitoring.kinds],
     ids=lambda kind: kind.noun,
 )
 def test_what_a_record_is_given_can_be_told(kind):

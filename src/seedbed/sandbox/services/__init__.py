@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 # botocore name -> "module:Class" below this package
 CLASSES = {
     "cloudformation": "cloudformation:CloudFormation",
-    "codebuild": "codebuild:CodeBuild",
-    "codecommit": "codecommit:CodeCommit",
-    "codeconnections": "codeconnections:CodeConnections",
-    "codepipeline": "codepipeline:CodePipeline",
-    "codestar-connections": "codeconnections:CodeStarConnections",
+    "codebuild": "codebuild.service:CodeBuild",
+    "codecommit": "git.codecommit:CodeCommit",
+    "codeconnections": "git.codeconnections:CodeConnections",
+    "codepipeline": "codepipeline.service:CodePipeline",
+    "codestar-connections": "git.codeconnections:CodeStarConnections",
     "events": "events:Events",
     "lambda": "lambda_:Lambda",
     "s3": "s3:S3",
-    "sagemaker": "sagemaker:SageMaker",
-    "servicecatalog": "servicecatalog:ServiceCatalog",
+    "sagemaker": "sagemaker.service:SageMaker",
+    "servicecatalog": "servicecatalog.service:ServiceCatalog",
     "sts": "sts:STS",
 }
 
@@ -30,9 +30,9 @@ CLASSES = {
 REFUSED = frozenset(
     {
         "lambda:InvokeAsync",
-        "sagemaker:CreateEndpoint",
-        "sagemaker:CreateHyperParameterTuningJob",
-        "sagemaker:CreateTransformJob",
+        "sagemaker.service:CreateEndpoint",
+        "sagemaker.service:CreateHyperParameterTuningJob",
+        "sagemaker.service:CreateTransformJob",
     }
 )
 

@@ -1,0 +1,1 @@
+"""CodePipeline: pipelines of type V1 and V2, and their executions."""

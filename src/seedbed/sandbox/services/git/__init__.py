@@ -1,0 +1,1 @@
+"""Git repositories on disk, and the services that lend them: CodeCommit, CodeConnections."""

@@ -1,0 +1,1 @@
+"""SageMaker: projects, Studio, registry, monitoring, and jobs that run here."""

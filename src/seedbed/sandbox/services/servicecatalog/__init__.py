@@ -1,0 +1,1 @@
+"""Service Catalog: portfolios, products, shares, provisioning."""
