@@ -237,18 +237,39 @@ def test_a_project_is_listed_and_shown_and_holds_up_a_teardown(desk):
         desk.run("dev", "teardown", "spoke", "--hub", desk.hub, "--yes")
 
 
-def test_teardown_removes_the_stacks_and_tells_what_stays(desk):
+def test_teardown_removes_a_spokes_stacks(desk):
     said = json.loads(desk.run("test", "teardown", "spoke", "--hub", desk.hub, "--yes", "--json"))
     assert [one["stack"] for one in said["deleted"]][-1] == "seedbed-spoke-roles"
-    stacks = desk.sandbox.client("cloudformation", "test").describe_stacks()["Stacks"]
-    assert stacks == []
+    assert desk.sandbox.client("cloudformation", "test").describe_stacks()["Stacks"] == []
     with pytest.raises(desk.sandbox.client("iam", "test").exceptions.NoSuchEntityException):
         desk.sandbox.client("iam", "test").get_role(RoleName="seedbed-launch")
     assert json.loads(
         desk.run("test", "teardown", "spoke", "--hub", desk.hub, "--yes", "--json")
     ) == {"deleted": [], "stays": []}
-    kept = json.loads(desk.run("hub", "teardown", "hub", "--yes", "--json"))["stays"]
-    assert {"AWS::S3::Bucket", "AWS::KMS::Key"} <= {one["type"] for one in kept}
-    assert f"seedbed-assets-{desk.hub}-eu-west-1" in {one["id"] for one in kept}
+    desk.run("test", "bootstrap", "spoke", "--hub", desk.hub, "--yes")
+
+
+def test_teardown_of_a_hub_tells_what_stays(desk, tmp_path):
+    """A hub of its own, which shares with nobody."""
+    git(tmp_path, "clone", "--quiet", str(desk.checkout), "other")
+    other = Desk(desk.sandbox, tmp_path / "other")
+    text = (other.checkout / declaration.FILE).read_text().replace(f"units: [{DEV}]", "units: []")
+    (other.checkout / declaration.FILE).write_text(text)
+    commit(other.checkout, "v0.2.1")
+    other.run("prod", "bootstrap", "hub", "--yes")
+    other.run("prod", "package")
+    other.run("prod", "publish", "--yes")
+    hub = desk.sandbox.account("prod")
+    portfolios = "AWS::ServiceCatalog::Portfolio"
+    kept = json.loads(other.run("prod", "teardown", "hub", "--yes", "--json"))["stays"]
+    assert {"AWS::S3::Bucket", "AWS::KMS::Key", portfolios} <= {one["type"] for one in kept}
+    assert f"seedbed-assets-{hub}-eu-west-1" in {one["id"] for one in kept}
     with pytest.raises(SeedbedError, match="is there without its stack"):
-        desk.run("hub", "bootstrap", "hub", "--yes")
+        other.run("prod", "bootstrap", "hub", "--yes")
+    words = ["teardown", "hub", "--portfolios", "--yes", "--json"]
+    said = json.loads(other.run("prod", *words))
+    assert said["stays"] == []
+    assert [one["region"] for one in said["requests"]] == ["eu-west-1"]
+    catalog_ = desk.sandbox.client("servicecatalog", "prod")
+    assert catalog_.list_portfolios()["PortfolioDetails"] == []
+    assert catalog_.search_products_as_admin()["ProductViewDetails"] == []

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from publishing import CATALOG, DEV, REGION, declared, dump, make_hub, release, tell_usage, writes
 
 from seedbed import publishing
 from seedbed.errors import SeedbedError
+
+DOMAIN = {
+    "DomainName": "studio",
+    "AuthMode": "IAM",
+    "DefaultUserSettings": {"ExecutionRole": "arn:aws:iam::222222222222:role/r"},
+    "SubnetIds": ["subnet-0123456789abcdef0"],
+    "VpcId": "vpc-0123456789abcdef0",
+    "Tags": [{"Key": "team", "Value": "ml"}],
+}
 
 
 @pytest.fixture
@@ -122,22 +132,7 @@ def test_what_a_project_uses_is_neither_deactivated_nor_deleted(hub, tmp_path):
     tell_usage(hub)
     folder = tmp_path / "r0"
     published((release(folder, "v0.0.1", changed=("one",), mark="z"), folder))
-    catalog = hub.client(CATALOG, "hub")
-    portfolio = catalog.list_portfolios()["PortfolioDetails"][0]["Id"]
-    for one in catalog.list_portfolios()["PortfolioDetails"]:
-        portfolio = one["Id"] if one["DisplayName"] == "SageMaker Projects" else portfolio
-    admin = hub.admin_role("hub")
-    catalog.associate_principal_with_portfolio(
-        PortfolioId=portfolio, PrincipalARN=admin, PrincipalType="IAM"
-    )
-    permit(hub)
-    user = hub.client(CATALOG, "hub", role=admin)
-    user.provision_product(
-        ProductName="One",
-        ProvisioningArtifactName="v0.0.1",
-        ProvisionedProductName="mine",
-        Tags=[{"Key": "cost-center", "Value": "risk"}],
-    )
+    provision(hub, "v0.0.1")
     for number in range(1, 5):
         folder = tmp_path / f"r{number}"
         made = release(folder, f"v0.{number}.0", changed=("one",), mark=str(number))
@@ -212,14 +207,7 @@ def test_each_region_has_all_of_it(hub, first):
 
 def test_a_domain_of_the_hub_shows_the_templates(hub, first):
     sagemaker = hub.client("sagemaker", "hub")
-    arn = sagemaker.create_domain(
-        DomainName="studio",
-        AuthMode="IAM",
-        DefaultUserSettings={"ExecutionRole": "arn:aws:iam::222222222222:role/r"},
-        SubnetIds=["subnet-0123456789abcdef0"],
-        VpcId="vpc-0123456789abcdef0",
-        Tags=[{"Key": "team", "Value": "ml"}],
-    )["DomainArn"]
+    arn = sagemaker.create_domain(**DOMAIN)["DomainArn"]
     published(first, declared(domains=[arn.rpartition("/")[2]]))
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
     location = f"s3://seedbed-assets-{hub.account('hub')}-{REGION}/studio/"
@@ -303,6 +291,62 @@ def test_a_no_op_plan_is_linear_in_products(tmp_path):
         assert plan.changes == ()
         calls.append(plan.calls)
     assert calls == [20, 25, 35]
+
+
+def test_a_withdrawal_takes_away_all_that_was_offered(hub, first):
+    tell_usage(hub)
+    sagemaker = hub.client("sagemaker", "hub")
+    arn = sagemaker.create_domain(**DOMAIN)["DomainArn"]
+    wanted = declared(domains=[arn.rpartition("/")[2]])
+    published(first, wanted)
+    theirs = hub.client(CATALOG, "hub").create_portfolio(
+        DisplayName="Theirs", ProviderName="others", IdempotencyToken="t"
+    )["PortfolioDetail"]["Id"]
+    account = publishing.Account.of(REGION)
+    plan = publishing.withdrawal(account, wanted)
+    publishing.apply(account, replace(plan, changes=plan.changes[:9]), first[1])  # interrupted
+    for left in (plan.changes[9:], ()):
+        again = publishing.withdrawal(account, wanted)
+        assert again.changes == left
+        publishing.apply(account, again, first[1])
+    held = dump(hub)
+    assert held["products"] == []
+    assert [one["title"] for one in held["portfolios"]] == ["Theirs"]
+    assert not any("studio/" in key for key in json.dumps(held["buckets"]).split('"'))
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == DOMAIN["Tags"]
+    assert hub.client(CATALOG, "hub").describe_portfolio(Id=theirs)
+    published(first, wanted)
+    assert {one["Name"] for one in dump(hub)["products"]} == {"One", "Two", "Three"}
+
+
+def test_nothing_is_withdrawn_that_is_in_use_or_may_be(hub, first):
+    published(first)
+    account = publishing.Account.of(REGION)
+    dev = hub.account("dev")
+    with pytest.raises(SeedbedError, match=f"accounts {dev} do not tell what they use"):
+        publishing.withdrawal(account, declared())
+    tell_usage(hub)
+    provision(hub, "v0.1.0")
+    with pytest.raises(SeedbedError, match="product one: something was provisioned from it"):
+        publishing.withdrawal(account, declared())
+
+
+def provision(hub, version):
+    """Launch a version of product One in the hub itself."""
+    catalog = hub.client(CATALOG, "hub")
+    listed = catalog.list_portfolios()["PortfolioDetails"]
+    portfolio = next(one["Id"] for one in listed if one["DisplayName"] == "SageMaker Projects")
+    admin = hub.admin_role("hub")
+    catalog.associate_principal_with_portfolio(
+        PortfolioId=portfolio, PrincipalARN=admin, PrincipalType="IAM"
+    )
+    permit(hub)
+    hub.client(CATALOG, "hub", role=admin).provision_product(
+        ProductName="One",
+        ProvisioningArtifactName=version,
+        ProvisionedProductName="mine",
+        Tags=[{"Key": "cost-center", "Value": "risk"}],
+    )
 
 
 def portfolio_of(names):

@@ -15,6 +15,7 @@ from seedbed import cfn, packaging, projects
 from seedbed.declaration import Declaration
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
+from seedbed.publishing.observe import CATALOG
 
 TAGS = {"seedbed:platform": "true"}
 SEED = "seed"
@@ -240,6 +241,16 @@ class Bootstrap:
                 policy = template.get(item["LogicalResourceId"], {}).get("DeletionPolicy", "")
                 if policy.startswith("Retain"):
                     yield part.name, item["ResourceType"], item["PhysicalResourceId"]
+
+    def published(self) -> Iterator[tuple[str, str]]:
+        """Yield the hub's portfolios by type and id: a release made them, no stack."""
+        titles = {one.title for one in self.declared.portfolios.values()}
+        for region in self.declared.regions:
+            listed = self.account.at(region).every(CATALOG, "list_portfolios", "PortfolioDetails")
+            with told(f"portfolios in {region}"):
+                for one in listed:
+                    if one["DisplayName"] in titles:
+                        yield "AWS::ServiceCatalog::Portfolio", one["Id"]
 
     def refuse_in_use(self) -> None:
         """Raise SeedbedError if the account has projects: their deletion needs the launch role."""

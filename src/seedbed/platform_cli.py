@@ -130,9 +130,6 @@ def publish(
     Shows the plan, asks, then sends exactly the plan's requests. Interrupted anywhere, run it
     again: AWS holds the state.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from seedbed.publishing import apply
     from seedbed.publishing.plan import dump
 
     plans = _plans(release, region, profile, prune=prune)
@@ -141,18 +138,7 @@ def publish(
     count = sum(len(one.changes) for _, one in plans)
     if count and not yes and not agreed(f"Send these {count} requests?"):
         raise typer.Exit(1)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        for account, one in plans:
-            task = bar.add_task(one.region, total=len(one.changes))
-            apply(
-                account,
-                one,
-                release,
-                lambda change, task=task, at=one.region: bar.update(  # type: ignore[misc]
-                    task, advance=1, description=f"{at} {change.kind} {change.target}"
-                ),
-            )
+    _apply(plans, release)
     if as_json:
         print(dump([one for _, one in plans]))
     elif count:
@@ -231,6 +217,26 @@ def _manifest(release: Path) -> Manifest:
     return packaging.read(release)
 
 
+def _apply(plans: Iterable[tuple[Account, Plan]], release: Path) -> None:
+    """Send the requests of plans, with a bar for each region."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from seedbed.publishing import apply
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        for account, one in plans:
+            task = bar.add_task(one.region, total=len(one.changes))
+            apply(
+                account,
+                one,
+                release,
+                lambda change, task=task, at=one.region: bar.update(  # type: ignore[misc]
+                    task, advance=1, description=f"{at} {change.kind} {change.target}"
+                ),
+            )
+
+
 def _show(plans: Iterable[Plan]) -> None:
     from rich.table import Table
 
@@ -286,9 +292,25 @@ def bootstrap_spoke(
 
 
 @teardown.command("hub")
-def teardown_hub(profile: Profile = None, *, yes: Yes = False, as_json: Json = False) -> None:
-    """Remove the hub's stacks; says what stays, and how to remove that too."""
-    _teardown("hub", None, profile, yes=yes, as_json=as_json)
+def teardown_hub(
+    profile: Profile = None,
+    *,
+    portfolios: Annotated[
+        bool,
+        typer.Option(
+            "--portfolios",
+            help="First take away what `publish` made: products, portfolios, shares, S3 templates.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove the hub's stacks; says what stays, and how to remove that too.
+
+    With --portfolios it is refused while something provisioned from a product is left in any
+    account that a portfolio is shared with.
+    """
+    _teardown("hub", None, profile, portfolios=portfolios, yes=yes, as_json=as_json)
 
 
 @teardown.command("spoke")
@@ -296,7 +318,7 @@ def teardown_spoke(
     hub: Hub, profile: Profile = None, *, yes: Yes = False, as_json: Json = False
 ) -> None:
     """Remove a spoke's stacks; refused while there are projects, which need its roles."""
-    _teardown("spoke", hub, profile, yes=yes, as_json=as_json)
+    _teardown("spoke", hub, profile, portfolios=False, yes=yes, as_json=as_json)
 
 
 def _boot(kind: str, hub: str | None, sets: list[str] | None, profile: str | None) -> Bootstrap:
@@ -349,25 +371,46 @@ def _bootstrap(
         out.print(f"{made.account.id} is a {kind}. Next: {following}", highlight=False)
 
 
-def _teardown(kind: str, hub: str | None, profile: str | None, *, yes: bool, as_json: bool) -> None:
+def _teardown(
+    kind: str,
+    hub: str | None,
+    profile: str | None,
+    *,
+    portfolios: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    from seedbed import publishing
+
     made = _boot(kind, hub, None, profile)
     made.refuse_in_use()
+    plans = []
+    for region in made.declared.regions if portfolios else ():
+        account = made.account.at(region)
+        plans.append((account, publishing.withdrawal(account, made.declared)))
     stacks, remains = made.stacks(), list(made.remains())
+    if kind == "hub" and not portfolios:
+        remains += [("", *one) for one in made.published()]
     if not as_json:
+        _show(one for _, one in plans)
         for region, name in stacks:
             out.print(f"delete  {name} in {region}", markup=False, highlight=False)
         for _, type_, id_ in remains:
             out.print(f"stays   {type_} {id_}", markup=False, highlight=False)
         if remains:
             out.print(REMAINS, markup=False, highlight=False)
-    if stacks and not yes and not agreed("Delete these stacks?"):
+    requests = sum(len(one.changes) for _, one in plans)
+    question = f"Send {requests} requests, delete {len(stacks)} stacks?"
+    if (stacks or requests) and not yes and not agreed(question):
         raise typer.Exit(1)
+    _apply(plans, DIST)
     with Console(stderr=True).status("deleting") as status:
         made.teardown(status.update)
     if as_json:
         stay = [{"stack": name, "type": type_, "id": id_} for name, type_, id_ in remains]
         deleted = [{"region": region, "stack": name} for region, name in stacks]
-        print(json.dumps({"deleted": deleted, "stays": stay}, indent=2))
+        said = {"requests": [one.plain() for _, one in plans]} if portfolios else {}
+        print(json.dumps({"deleted": deleted, "stays": stay, **said}, indent=2))
 
 
 Key = Annotated[str, typer.Argument(help="The portfolio's key in portfolios.yml.")]
@@ -553,7 +596,8 @@ def _tell(made: Project, *, as_json: bool) -> None:
 REMAINS = (
     "What stays holds releases, data or models, or encrypts them. To remove it too: empty and "
     "delete the buckets, then schedule the keys' deletion; what they encrypted is unreadable "
-    "afterwards. Projects' buckets, keys and model package groups are not touched either."
+    "afterwards. Portfolios: `seedbed teardown hub --portfolios`. Projects' buckets, keys and "
+    "model package groups are not touched either."
 )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from seedbed.declaration import FILE, Declaration
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
-from seedbed.publishing.catalog import node_of
 from seedbed.publishing.changes import Change, Plan
 from seedbed.publishing.observe import CATALOG, PORTFOLIO_TAG
+from seedbed.publishing.offers import node_of
 
 ALONE, TOGETHER = "IMPORTED", "AWS_ORGANIZATIONS"  # shares with one account; with a unit
 

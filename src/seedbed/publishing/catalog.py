@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -13,7 +13,7 @@ from seedbed import declaration
 from seedbed.declaration import Declaration
 from seedbed.errors import SeedbedError
 from seedbed.packaging import Manifest, ProductObject
-from seedbed.publishing.changes import Change, reference
+from seedbed.publishing.changes import Change
 from seedbed.publishing.observe import (
     CATALOG,
     PORTFOLIO_TAG,
@@ -22,25 +22,21 @@ from seedbed.publishing.observe import (
     Constraint,
     Observed,
     Pair,
-    Portfolio,
     Product,
-    Share,
 )
+from seedbed.publishing.offers import Id, Offers, Usage, of, unconstrained
 
 STUDIO = {"sagemaker:studio-visibility": "true"}
-Usage = Callable[[str], tuple[set[str], list[str]]]
-Id = str | dict[str, str]
 
 
-class Catalog:
-    """Compares, and collects the requests; `notes` are what a person should know beside them."""
+class Catalog(Offers):
+    """Compares with the declaration and a release."""
 
     def __init__(
         self, seen: Observed, declared: Declaration, manifest: Manifest, usage: Usage
     ) -> None:
-        self.seen, self.declared, self.manifest, self.usage = seen, declared, manifest, usage
-        self.notes: list[str] = []
-        self._made: set[Pair] = set()
+        super().__init__(seen, usage)
+        self.declared, self.manifest = declared, manifest
 
     def changes(self, *, prune: bool = False) -> list[Change]:
         """Return the requests in the order in which they are to be sent.
@@ -55,14 +51,14 @@ class Catalog:
             found += self._portfolio(key, wanted)
             for product in wanted.products:
                 found += self._product(key, product, wanted.products[product])
-        for key, known in self.seen.undeclared.items():
+        for key, known in sorted(self.seen.undeclared.items()):
             if prune:
-                found += self._undeclared(key, known)
+                found += self.undeclared(key, known)
             else:
                 self.notes.append(f"product {key} is declared no more: --prune retires it")
         for key, wanted in self.declared.portfolios.items():
-            found += self._principals(key, wanted)
-            found += self._shares(key, wanted)
+            found += self.principals(key, wanted)
+            found += self.shares(key, wanted)
         return found
 
     def _portfolio(self, key: str, wanted: declaration.Portfolio) -> Iterator[Change]:
@@ -88,7 +84,7 @@ class Catalog:
             say = f"update {', '.join(other)}"
             yield Change("portfolio", key, say, CATALOG, "UpdatePortfolio", parameters)
         options = known.tag_options if known else frozenset[Pair]()
-        yield from self._tag_options(key, self._portfolio_id(key), wanted.tag_options, options)
+        yield from self.tag_options(key, self.portfolio_id(key), wanted.tag_options, options)
 
     def _product(self, portfolio: str, key: str, wanted: declaration.Product) -> Iterator[Change]:
         made = self.manifest.products.get(key)
@@ -120,22 +116,22 @@ class Catalog:
     def _in_portfolio(
         self, portfolio: str, key: str, wanted: declaration.Product, known: Product | None
     ) -> Iterator[Change]:
-        product, holder = self._product_id(key), self.seen.portfolios.get(portfolio)
-        at = {"PortfolioId": self._portfolio_id(portfolio), "ProductId": product}
+        product, holder = self.product_id(key), self.seen.portfolios.get(portfolio)
+        at = {"PortfolioId": self.portfolio_id(portfolio), "ProductId": product}
         if holder is None or known is None or known.id not in holder.products:
             say = f"add to portfolio {portfolio}"
             yield Change("product", key, say, CATALOG, "AssociateProductWithPortfolio", at)
         for other, there in self.seen.portfolios.items():
             if known and other != portfolio and known.id in there.products:
                 away = {"PortfolioId": there.id, "ProductId": known.id}
-                for constraint in _of(there, known.id):
-                    yield _unconstrained(key, constraint)
+                for constraint in of(there, known.id):
+                    yield unconstrained(key, constraint)
                 say = f"take out of portfolio {other}"
                 yield Change("product", key, say, CATALOG, "DisassociateProductFromPortfolio", away)
-        there_are = _of(holder, known.id) if holder and known else []
+        there_are = of(holder, known.id) if holder and known else []
         yield from self._constraints(key, at, wanted, {one.type: one for one in there_are})
         options = known.tag_options if known else frozenset[Pair]()
-        yield from self._tag_options(key, product, wanted.tag_options, options)
+        yield from self.tag_options(key, product, wanted.tag_options, options)
 
     def _fields(self, wanted: declaration.Product) -> dict[str, str]:
         support = self.declared.support
@@ -267,106 +263,7 @@ class Catalog:
                 say = f"change constraint: {kind} {text}"
                 yield Change("constraint", key, say, CATALOG, "UpdateConstraint", request)
         for kind in sorted(known.keys() - declared.keys()):
-            yield _unconstrained(key, known[kind])
-
-    def _tag_options(
-        self, key: str, id_: Id, wanted: Mapping[str, list[str]], known: frozenset[Pair]
-    ) -> Iterator[Change]:
-        pairs = {(name, value) for name, values in wanted.items() for value in values}
-        for pair in sorted(pairs - known):
-            name = f"{pair[0]}={pair[1]}"
-            if pair not in self.seen.tag_options and pair not in self._made:
-                self._made.add(pair)
-                request = {"Key": pair[0], "Value": pair[1]}
-                gives = {f"tag-option/{name}": "TagOptionDetail.Id"}
-                say = f"create {name}"
-                yield Change("tag option", key, say, CATALOG, "CreateTagOption", request, gives)
-            at = {"ResourceId": id_, "TagOptionId": self._option_id(pair)}
-            say, call = f"add {name}", "AssociateTagOptionWithResource"
-            yield Change("tag option", key, say, CATALOG, call, at)
-        for pair in sorted(known - pairs):
-            at = {"ResourceId": id_, "TagOptionId": self._option_id(pair)}
-            say, call = f"take {pair[0]}={pair[1]} away", "DisassociateTagOptionFromResource"
-            yield Change("tag option", key, say, CATALOG, call, at)
-
-    def _principals(self, key: str, wanted: declaration.Portfolio) -> Iterator[Change]:
-        known = self.seen.portfolios.get(key)
-        there = known.principals if known else frozenset[Pair]()
-        declared = {(pattern, "IAM_PATTERN") for pattern in wanted.patterns}
-        at = {"PortfolioId": self._portfolio_id(key)}
-        for arn, kind in sorted(there - declared):
-            request = {**at, "PrincipalARN": arn, "PrincipalType": kind}
-            call = "DisassociatePrincipalFromPortfolio"
-            yield Change("principal", key, f"take {arn} away", CATALOG, call, request)
-        for arn, kind in sorted(declared - there):
-            request = {**at, "PrincipalARN": arn, "PrincipalType": kind}
-            call = "AssociatePrincipalWithPortfolio"
-            yield Change("principal", key, f"let {arn} in", CATALOG, call, request)
-
-    def _shares(self, key: str, wanted: declaration.Portfolio) -> Iterator[Change]:
-        known = self.seen.portfolios.get(key)
-        there = dict(known.shares) if known else {}
-        shares, at = wanted.shares, {"PortfolioId": self._portfolio_id(key)}
-        nodes = [("ORGANIZATION", self.seen.organization)] if shares.organization else []
-        nodes += [("ORGANIZATIONAL_UNIT", unit) for unit in shares.units]
-        nodes += [("ACCOUNT", account) for account in shares.accounts]
-        for node in sorted(there.keys() - set(nodes)):
-            request = {**at, **node_of(node)}
-            say = f"share no more with {node[1]}"
-            yield Change("share", key, say, CATALOG, "DeletePortfolioShare", request)
-        for node in nodes:
-            request = {
-                **at,
-                **node_of(node),
-                "SharePrincipals": shares.principals,
-                "ShareTagOptions": shares.tag_options,
-            }
-            if node not in there:
-                say, call = f"share with {node[1]}", "CreatePortfolioShare"
-            elif there[node] != Share(shares.principals, shares.tag_options):
-                # CreatePortfolioShare leaves the flags of a share that is there as they are.
-                say, call = f"change what is shared with {node[1]}", "UpdatePortfolioShare"
-            else:
-                continue
-            yield Change("share", key, say, CATALOG, call, request)
-
-    def _undeclared(self, key: str, known: Product) -> Iterator[Change]:
-        """Retire a product: launched no more at once, deleted when nothing uses it."""
-        at: dict[str, Id]
-        used, silent = self.usage(known.id)
-        if used or silent:
-            why = "is in use" if used else f"may be in use in {', '.join(silent)}"
-            self.notes.append(f"product {key} is declared no more and {why}: it is only deprecated")
-            for one in known.artifacts:
-                if one.guidance != "DEPRECATED":
-                    at = {"ProductId": known.id, "ProvisioningArtifactId": one.id}
-                    request = {**at, "Guidance": "DEPRECATED"}
-                    say, call = f"deprecate version {one.name}", "UpdateProvisioningArtifact"
-                    yield Change("version", key, say, CATALOG, call, request)
-            return
-        for pair in sorted(known.tag_options):
-            at = {"ResourceId": known.id, "TagOptionId": self._option_id(pair)}
-            say, call = f"take {pair[0]}={pair[1]} away", "DisassociateTagOptionFromResource"
-            yield Change("tag option", key, say, CATALOG, call, at)
-        for name, portfolio in self.seen.portfolios.items():
-            if known.id in portfolio.products:
-                for constraint in _of(portfolio, known.id):
-                    yield _unconstrained(key, constraint)
-                at = {"PortfolioId": portfolio.id, "ProductId": known.id}
-                say, call = f"take out of portfolio {name}", "DisassociateProductFromPortfolio"
-                yield Change("product", key, say, CATALOG, call, at)
-        yield Change("product", key, "delete", CATALOG, "DeleteProduct", {"Id": known.id})
-
-    def _portfolio_id(self, key: str) -> Id:
-        known = self.seen.portfolios.get(key)
-        return known.id if known else reference(f"portfolio/{key}")
-
-    def _product_id(self, key: str) -> Id:
-        known = self.seen.products.get(key)
-        return known.id if known else reference(f"product/{key}")
-
-    def _option_id(self, pair: Pair) -> Id:
-        return self.seen.tag_options.get(pair) or reference(f"tag-option/{pair[0]}={pair[1]}")
+            yield unconstrained(key, known[kind])
 
 
 def tokened(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -377,21 +274,6 @@ def tokened(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _differing(wanted: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if value != known.get(key, "")}
-
-
-def _of(portfolio: Portfolio, product: str) -> list[Constraint]:
-    return [one for one in portfolio.constraints if one.product == product]
-
-
-def _unconstrained(key: str, constraint: Constraint) -> Change:
-    say, request = f"constrain no more: {constraint.type}", {"Id": constraint.id}
-    return Change("constraint", key, say, CATALOG, "DeleteConstraint", request)
-
-
-def node_of(node: Pair) -> dict[str, Any]:
-    if node[0] == "ACCOUNT":
-        return {"AccountId": node[1]}
-    return {"OrganizationNode": {"Type": node[0], "Value": node[1]}}
 
 
 def order(name: str) -> Version:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -194,12 +193,9 @@ Quotas of the spoke (`seedbed doctor --as hub` looks at Service Catalog's):
         return f"{made.version}, {len(made.products)} products"
 
     def publish(self) -> str:
-        plan = self._plan(self.declared)
+        plan = self._plan()
         created = [one for one in plan.changes if one.operation == "CreatePortfolio"]
-        remedy = (
-            "take the products out of portfolios.yml, `seedbed publish --prune`, then delete the "
-            "empty portfolios in the console"
-        )
+        remedy = "`seedbed teardown hub --portfolios`"
         debt = Debt(f"portfolios and products in {self.hub.id}", remedy, self._unpublish)
         ours = len(created) == len(self.declared.portfolios)
         self._platform(debt, remove=self.whole and ours)
@@ -243,7 +239,7 @@ Quotas of the spoke (`seedbed doctor --as hub` looks at Service Catalog's):
 
     def plan(self) -> str:
         """Look that a second publish would do nothing. Raises SeedbedError if it would."""
-        plan = self._plan(self.declared)
+        plan = self._plan()
         if plan.changes:
             first = plan.changes[0]
             raise SeedbedError(f"{len(plan.changes)} requests: {first.target}: {first.summary}")
@@ -254,9 +250,9 @@ Quotas of the spoke (`seedbed doctor --as hub` looks at Service Catalog's):
         account = self.hub if kind == "hub" else self.spoke
         return bootstrap.Bootstrap(self.base, self.declared, parts, account, self.hub.id, {})
 
-    def _plan(self, declared: Declaration, *, prune: bool = False) -> publishing.Plan:
+    def _plan(self) -> publishing.Plan:
         manifest = packaging.read(self.release)
-        return publishing.plan(self.hub, declared, manifest, self.release, prune=prune)
+        return publishing.plan(self.hub, self.declared, manifest, self.release)
 
     def _apply(self, plan: publishing.Plan) -> None:
         publishing.apply(
@@ -284,23 +280,7 @@ Quotas of the spoke (`seedbed doctor --as hub` looks at Service Catalog's):
 
     def _unpublish(self) -> None:
         """Take back what this run was the first to publish."""
-        none: dict[str, Any] = {
-            "products": {},
-            "principals": [],
-            "permission_sets": [],
-            "tag_options": {},
-        }
-        empty = {
-            key: one.model_copy(update={**none, "shares": declaration.Shares()})
-            for key, one in self.declared.portfolios.items()
-        }
-        emptied = self.declared.model_copy(update={"portfolios": empty})
-        self._apply(self._plan(emptied, prune=True))
-        titles = {one.title for one in empty.values()}
-        with told("portfolios"):
-            for one in list(self.hub.every(CATALOG, "list_portfolios", "PortfolioDetails")):
-                if one["DisplayName"] in titles:
-                    self.hub.client(CATALOG).delete_portfolio(Id=one["Id"])
+        self._apply(publishing.withdrawal(self.hub, self.declared))
 
     def _teardown(self, kind: str) -> None:
         """Remove stacks, and make debts of what they leave.
