@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from seedbed import catalog, declaration
 from seedbed.cli import app
+from seedbed.commands import options, stacks
 from seedbed.errors import SeedbedError
 
 RUN = CliRunner()
@@ -114,6 +115,21 @@ def test_a_second_bootstrap_package_and_publish_change_nothing(desk):
     assert set(later) <= {"CreateChangeSet", "DeleteChangeSet"}  # a change set shows what is due
 
 
+def test_a_plan_of_a_new_hub_shows_all_and_leaves_nothing(desk):
+    words = ["bootstrap", "hub", "--plan", "--json"]
+    said = json.loads(desk.run("governance", *words))
+    assert [one["stack"] for one in said if not one["changes"]] == ["seedbed-hub-publish"]
+    assert desk.sandbox.client("cloudformation", "governance").describe_stacks()["Stacks"] == []
+    assert desk.sandbox.client("s3", "governance").list_buckets()["Buckets"] == []
+
+
+def test_who_interrupts_the_question_leaves_nothing(desk, monkeypatch):
+    monkeypatch.setattr(options, "able_to_ask", lambda **_: None)
+    monkeypatch.setattr(stacks, "able_to_ask", lambda **_: None)
+    desk.run("governance", "bootstrap", "hub", code=1)  # its standard input ends
+    assert desk.sandbox.client("cloudformation", "governance").describe_stacks()["Stacks"] == []
+
+
 def test_a_spoke_takes_what_is_shared(desk):
     said = json.loads(desk.run("dev", "portfolio", "import", "--json"))
     assert [len(one["products"]) for one in said] == [4, 6]
@@ -193,7 +209,13 @@ def run(folder, *words, env=None):
 BAD = [
     ("hub", "bootstrap hub --set Nope=1 --plan", "--set Nope: no stack has this parameter"),
     ("hub", "bootstrap hub --set VpcId=x --plan", "--set VpcId is 'x': it must be"),
-    ("dev", "bootstrap spoke --hub 555555555555 --plan", "bootstrap the hub from this same commit"),
+    ("dev", "bootstrap spoke --hub 555555555555 --yes", "bootstrap the hub from this same commit"),
+    ("dev", "bootstrap spoke --hub 22 --plan", "--hub is '22': write an account id of 12 digits"),
+    ("hub", "bootstrap spoke --hub 222222222222 --yes", "account 222222222222 is the hub itself"),
+    ("dev", "bootstrap spoke --hub 222222222222 --set RouteTableIds=rtb-1 --yes", "needs --set"),
+    ("dev", "bootstrap spoke --hub 222222222222", "asked here: give --yes, or --plan to look"),
+    ("hub", "publish --json", "--json asks nobody: give --yes, or `seedbed plan --json` to look"),
+    ("hub", "teardown hub", "nobody can be asked here: give --yes"),
     ("hub", "plan --region us-east-1", "--region us-east-1: not declared"),
     ("hub", "plan --release nowhere", "nowhere/manifest.json: missing"),
     ("hub", "portfolio share projects --with ou-aaaa-12345678", "add it to portfolios.projects"),
@@ -216,8 +238,7 @@ def test_a_bad_input_is_one_line_and_changes_nothing(desk, account, line, says):
         desk.run(account, *line.split(), role=role)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
-    later_ones = {one["operation"] for one in writes(desk.sandbox)[before:] if not one["via"]}
-    assert later_ones <= {"CreateChangeSet", "DeleteChangeSet"}
+    assert [one["operation"] for one in writes(desk.sandbox)[before:]] == []
 
 
 def test_a_declared_share_can_be_made_at_once(desk):

@@ -110,6 +110,19 @@ class Bootstrap:
             if wrong := cfn.misfit(rules[key], value):
                 raise SeedbedError(f"--set {key} is {wrong}")
 
+    def ready(self) -> None:
+        """Look for all that would stop the stacks half-way, before the first one is made.
+
+        Raises:
+            SeedbedError: this is the wrong account, a parameter is missing, or the hub lacks
+                something.
+        """
+        if self.parts is SPOKE and self.account.id == self.hub:
+            raise SeedbedError(f"account {self.hub} is the hub itself: use the spoke's credentials")
+        for there, part in self._all():
+            if not self._left_out(part):
+                self._values(there, part)
+
     def changes(self) -> Iterator[Change]:
         """Yield the change set of each stack, in order: execute or discard one before the next.
 
@@ -117,15 +130,20 @@ class Bootstrap:
             SeedbedError: a parameter is missing, or CloudFormation refuses.
         """
         for there, part in self._all():
-            if missing := [key for key in part.needs if not self.given.get(key)]:
+            if missing := self._left_out(part):
                 why = f"--set {'=... --set '.join(missing)}=... would deploy it"
                 yield Change(part, there.region, [], None, why)
             else:
                 yield self._change(there, part)
 
+    def _left_out(self, part: Part) -> list[str]:
+        return [key for key in part.needs if not self.given.get(key)]
+
     def execute(self, change: Change) -> None:
         """Carry out a change set, and wait. Raises SeedbedError with CloudFormation's reason."""
         with told(change.part.name):
+            if change.part is SEEDER and self.parts is HUB:
+                self._upload_seeder(self.account.at(change.region))
             try:
                 change.stack.execute()
             except _stack_module(self.base).StackError as error:
@@ -184,15 +202,14 @@ class Bootstrap:
         return packaging.function_key(SEED, self._seed)
 
     def _asset_key(self, there: Account) -> str:
-        """Return the key that encrypts the seeder's zip, which the hub gets here.
+        """Return the key that encrypts what lies in the asset bucket.
 
         Raises:
-            SeedbedError: the spoke cannot read it.
+            SeedbedError: the spoke cannot read the seeder's zip there.
         """
         bucket, key, s3 = self.bucket(there.region), self._seed_key(), there.client("s3")
         if self.parts is HUB:
-            with told(bucket):
-                s3.put_object(Bucket=bucket, Key=key, Body=self._seed, ChecksumAlgorithm="SHA256")
+            return self._bucket_key(there)
         try:
             head = s3.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -202,6 +219,25 @@ class Bootstrap:
                 "and let this account's unit in by its --set OrganizationPaths=..."
             ) from None
         return str(head["SSEKMSKeyId"])
+
+    def _bucket_key(self, there: Account) -> str:
+        """Return the hub's key, or what stands for it until its stack is there."""
+        bucket = self.bucket(there.region)
+        try:
+            said = there.client("s3").get_bucket_encryption(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchBucket":
+                raise
+            where = f"arn:{there.partition}:kms:{there.region}:{there.id}"
+            return f"{where}:key/made-by-{ASSETS.name}"
+        rule = said["ServerSideEncryptionConfiguration"]["Rules"][0]
+        return str(rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"])
+
+    def _upload_seeder(self, there: Account) -> None:
+        bucket, key = self.bucket(there.region), self._seed_key()
+        there.client("s3").put_object(
+            Bucket=bucket, Key=key, Body=self._seed, ChecksumAlgorithm="SHA256"
+        )
 
     def _nothing_stayed(self, there: Account) -> None:
         """Refuse to make a bucket again that an earlier stack left behind."""

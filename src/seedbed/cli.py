@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from seedbed import platform_cli
+from seedbed import commands
 from seedbed.errors import SeedbedError
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def compose(
         out.print(f"{len(tree)} files are as composed.")
 
 
-platform_cli.register(app)
+commands.register(app)
 
 sandbox = typer.Typer(
     help="A laptop-sized AWS organisation: one process, one endpoint, unmodified boto3.",

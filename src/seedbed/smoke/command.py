@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from seedbed import catalog, declaration
+from seedbed.commands.options import agreed
 from seedbed.errors import SeedbedError
-from seedbed.platform_cli import agreed
 from seedbed.publishing.aws import Account
 from seedbed.smoke.debts import Debts
 from seedbed.smoke.project import Project

@@ -1,0 +1,108 @@
+"""What the commands that reach AWS share: options, questions, plans on the screen."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from seedbed.errors import SeedbedError
+
+if TYPE_CHECKING:
+    from seedbed.declaration import Declaration
+    from seedbed.publishing import Account, Plan
+
+out = Console(soft_wrap=True)
+
+
+def account_id(value: str) -> str:
+    """Return an account's id, or nothing where none is given. Raises SeedbedError."""
+    if value and not re.fullmatch(r"\d{12}", value, re.ASCII):
+        raise SeedbedError(f"--hub is {value!r}: write an account id of 12 digits")
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="AWS profile of the account; default: the environment's credentials."),
+]
+Release = Annotated[Path, typer.Option("--release", help="The folder that `package` wrote.")]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--region", help="Only this one of the declared regions; repeatable."),
+]
+Prune = Annotated[bool, typer.Option("--prune", help="Retire products declared no more, too.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the stacks; repeatable."),
+]
+Hub = Annotated[
+    str,
+    typer.Option("--hub", metavar="ACCOUNT", help="The hub's account id.", callback=account_id),
+]
+DIST = Path("dist")
+
+
+def declared_here() -> Declaration:
+    from seedbed import catalog, declaration
+
+    return declaration.load(catalog.CHECKOUT / declaration.FILE)
+
+
+def send(plans: Iterable[tuple[Account, Plan]], release: Path) -> None:
+    """Send the requests of plans, with a bar for each region."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from seedbed.publishing import apply
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        for account, one in plans:
+            task = bar.add_task(one.region, total=len(one.changes))
+            apply(
+                account,
+                one,
+                release,
+                lambda change, task=task, at=one.region: bar.update(  # type: ignore[misc]
+                    task, advance=1, description=f"{at} {change.kind} {change.target}"
+                ),
+            )
+
+
+def show_plans(plans: Iterable[Plan]) -> None:
+    from rich.table import Table
+
+    for plan in plans:
+        where = f"{plan.account} {plan.region}"
+        if plan.changes:
+            table = Table("kind", "what", "change", box=None, title=where)
+            table.add_column("request", no_wrap=True)
+            for change in plan.changes:
+                request = f"{change.service}:{change.operation}"
+                table.add_row(change.kind, change.target, change.summary, request)
+            Console().print(table)
+        else:
+            out.print(f"{where}: nothing to do ({plan.calls} calls)", highlight=False)
+        for note in plan.notes:
+            out.print(f"note: {note}", markup=False, highlight=False)
+
+
+def agreed(question: str) -> bool:
+    """Ask, on stderr. Raises SeedbedError where nobody can be asked."""
+    able_to_ask()
+    return typer.confirm(question, err=True)
+
+
+def able_to_ask(*, as_json: bool = False, look: str = "") -> None:
+    """Raise SeedbedError where nobody can be asked; `look` is what only shows."""
+    if as_json or not sys.stdin.isatty():
+        why = "--json asks nobody" if as_json else "nobody can be asked here"
+        other = f", or {look} to look only" if look else ""
+        raise SeedbedError(f"{why}: give --yes{other}")

@@ -1,0 +1,213 @@
+"""The platform's own stacks: bootstrap and teardown."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from seedbed.commands.options import (
+    DIST,
+    Hub,
+    Json,
+    Profile,
+    Sets,
+    Yes,
+    able_to_ask,
+    agreed,
+    declared_here,
+    out,
+    send,
+    show_plans,
+)
+
+if TYPE_CHECKING:
+    from seedbed.bootstrap import Bootstrap, Change
+
+bootstrap = typer.Typer(
+    help="Deploy the platform's own stacks into this account.", no_args_is_help=True
+)
+teardown = typer.Typer(help="The opposite of bootstrap.", no_args_is_help=True)
+REMAINS = (
+    "What stays holds releases, data or models, or encrypts them. To remove it too: empty and "
+    "delete the buckets, then schedule the keys' deletion; what they encrypted is unreadable "
+    "afterwards. Portfolios: `seedbed teardown hub --portfolios`. Projects' buckets, keys and "
+    "model package groups are not touched either."
+)
+
+
+@bootstrap.command("hub")
+def bootstrap_hub(
+    sets: Sets = None,
+    profile: Profile = None,
+    *,
+    show: Annotated[bool, typer.Option("--plan", help="Show the changes, make none.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Make this account the hub: asset bucket and key, roles, seeder, publishing pipeline.
+
+    Each stack's change set is shown before it is executed. By default the whole organisation may
+    read what is published: --set OrganizationPaths=o-.../r-.../ou-.../* narrows it. With
+    --set ConnectionArn=... and RepositoryId=... a pushed tag publishes.
+    """
+    _bootstrap("hub", None, sets, profile, show=show, yes=yes, as_json=as_json)
+
+
+@bootstrap.command("spoke")
+def bootstrap_spoke(
+    hub: Hub,
+    sets: Sets = None,
+    profile: Profile = None,
+    *,
+    show: Annotated[bool, typer.Option("--plan", help="Show the changes, make none.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Make this account a spoke: launch roles, users' roles, seeder, private endpoints.
+
+    In a network without internet: --set VpcId=... SubnetIds=... SecurityGroupIds=... and
+    PackageIndexUrl=... or WheelhousePrefix=...; RouteTableIds=... adds the VPC endpoints.
+    """
+    _bootstrap("spoke", hub, sets, profile, show=show, yes=yes, as_json=as_json)
+
+
+@teardown.command("hub")
+def teardown_hub(
+    profile: Profile = None,
+    *,
+    portfolios: Annotated[
+        bool,
+        typer.Option(
+            "--portfolios",
+            help="First take away what `publish` made: products, portfolios, shares, S3 templates.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove the hub's stacks; says what stays, and how to remove that too.
+
+    With --portfolios it is refused while something provisioned from a product is left in any
+    account that a portfolio is shared with.
+    """
+    _teardown("hub", None, profile, portfolios=portfolios, yes=yes, as_json=as_json)
+
+
+@teardown.command("spoke")
+def teardown_spoke(
+    hub: Hub, profile: Profile = None, *, yes: Yes = False, as_json: Json = False
+) -> None:
+    """Remove a spoke's stacks; refused while there are projects, which need its roles."""
+    _teardown("spoke", hub, profile, portfolios=False, yes=yes, as_json=as_json)
+
+
+def _boot(kind: str, hub: str | None, sets: list[str] | None, profile: str | None) -> Bootstrap:
+    from seedbed import bootstrap as boot
+    from seedbed import catalog
+    from seedbed.pairs import parse_pairs
+    from seedbed.publishing import Account
+
+    declared = declared_here()
+    account = Account.of(declared.regions[0], profile)
+    parts = boot.HUB if kind == "hub" else boot.SPOKE
+    made = boot.Bootstrap(
+        catalog.CHECKOUT, declared, parts, account, hub or account.id, parse_pairs(sets or [])
+    )
+    made.check()
+    return made
+
+
+def _bootstrap(
+    kind: str,
+    hub: str | None,
+    sets: list[str] | None,
+    profile: str | None,
+    *,
+    show: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    if not (show or yes):
+        able_to_ask(as_json=as_json, look="--plan")
+    made = _boot(kind, hub, sets, profile)
+    if not as_json:
+        of = "" if kind == "hub" else f" of hub {made.hub}"
+        out.print(f"{kind}{of}: account {made.account.id}, {profile or 'environment'}")
+    made.ready()
+    told = []
+    for change in made.changes():
+        told.append(change.plain())
+        what = change.left_out or ("" if change.lines else "nothing changes")
+        if not as_json:
+            line = f"{change.part.name} in {change.region}: {what}".rstrip(": ")
+            out.print("\n".join([line, *change.lines]), markup=False, highlight=False)
+        if not change.lines:
+            continue
+        if show or not (yes or _execute(change)):
+            change.stack.discard()
+            if not show:
+                raise typer.Exit(1)
+            continue
+        with Console(stderr=True).status(f"{change.part.name} in {change.region}"):
+            made.execute(change)
+    if as_json:
+        print(json.dumps(told, indent=2))
+    elif not show:
+        following = "seedbed package, then seedbed publish" if kind == "hub" else "seedbed doctor"
+        out.print(f"{made.account.id} is a {kind}. Next: {following}", highlight=False)
+
+
+def _execute(change: Change) -> bool:
+    """Ask. Whoever interrupts leaves no change set behind."""
+    try:
+        return agreed("Execute this change set?")
+    except BaseException:
+        change.stack.discard()
+        raise
+
+
+def _teardown(
+    kind: str,
+    hub: str | None,
+    profile: str | None,
+    *,
+    portfolios: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    from seedbed import publishing
+
+    if not yes:
+        able_to_ask(as_json=as_json)
+    made = _boot(kind, hub, None, profile)
+    made.refuse_in_use()
+    plans = []
+    for region in made.declared.regions if portfolios else ():
+        account = made.account.at(region)
+        plans.append((account, publishing.withdrawal(account, made.declared)))
+    stacks, remains = made.stacks(), list(made.remains())
+    if kind == "hub" and not portfolios:
+        remains += [("", *one) for one in made.published()]
+    if not as_json:
+        show_plans(one for _, one in plans)
+        for region, name in stacks:
+            out.print(f"delete  {name} in {region}", markup=False, highlight=False)
+        for _, type_, id_ in remains:
+            out.print(f"stays   {type_} {id_}", markup=False, highlight=False)
+        if remains:
+            out.print(REMAINS, markup=False, highlight=False)
+    requests = sum(len(one.changes) for _, one in plans)
+    question = f"Send {requests} requests, delete {len(stacks)} stacks?"
+    if (stacks or requests) and not yes and not agreed(question):
+        raise typer.Exit(1)
+    send(plans, DIST)
+    with Console(stderr=True).status("deleting") as status:
+        made.teardown(status.update)
+    if as_json:
+        stay = [{"stack": name, "type": type_, "id": id_} for name, type_, id_ in remains]
+        deleted = [{"region": region, "stack": name} for region, name in stacks]
+        said = {"requests": [one.plain() for _, one in plans]} if portfolios else {}
+        print(json.dumps({"deleted": deleted, "stays": stay, **said}, indent=2))
