@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,19 +78,23 @@ def send(plans: Iterable[tuple[Account, Plan]], release: Path) -> None:
 
 
 def show_plans(plans: Iterable[Plan]) -> None:
-    from rich.table import Table
-
+    """Print each request on a line, and how many of each kind there are."""
     for plan in plans:
         where = f"{plan.account} {plan.region}"
-        if plan.changes:
-            table = Table("kind", "what", "change", box=None, title=where)
-            table.add_column("request", no_wrap=True)
-            for change in plan.changes:
-                request = f"{change.service}:{change.operation}"
-                table.add_row(change.kind, change.target, change.summary, request)
-            Console().print(table)
-        else:
+        if not plan.changes:
             out.print(f"{where}: nothing to do ({plan.calls} calls)", highlight=False)
+        else:
+            named = [
+                re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", c.target) for c in plan.changes
+            ]
+            width = max(map(len, named))
+            out.print(f"{'kind':<12} {'what':<{width}} change", style="bold", highlight=False)
+            for name, one in zip(named, plan.changes, strict=True):
+                line = f"{one.kind:<12} {name:<{width}} {one.summary}"
+                out.print(line, markup=False, highlight=False)
+            kinds = Counter(f"{one.service}:{one.operation}" for one in plan.changes)
+            each = ", ".join(f"{count} {name}" for name, count in kinds.most_common())
+            out.print(f"{where}: {len(plan.changes)} requests: {each}", highlight=False)
         for note in plan.notes:
             out.print(f"note: {note}", markup=False, highlight=False)
 
