@@ -112,3 +112,13 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
             content = "".join(ln for ln in lines if not ln.startswith(ORIGIN)).encode()
         found[str(path.relative_to(folder))] = (path.stat().st_mode, content)
     return found
+
+
+@pytest.fixture
+def cf(sandbox):
+    return sandbox.client("cloudformation")
+
+
+@pytest.fixture
+def sqs(sandbox):
+    return sandbox.client("sqs")

@@ -65,20 +65,17 @@ def infra(template: str) -> dict[str, Path]:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_matrix_is_what_the_policies_say(template):
-    policies, matrix = given(infra(template)), of(template)
-    assert policies.keys() - matrix.keys() == set(), "statements that the matrix lacks"
-    for name, statement in policies.items():
-        row = matrix[name]
-        assert (sorted(row["actions"]), sorted(row["resources"])) == (
-            list(statement.actions),
-            list(statement.resources),
-        ), name
+    hold(given(infra(template)), of(template))
 
 
 def test_owners_grants_stand_in_the_matrix_too():
     policies = given({path.stem: path for path in PRODUCTS})
-    matrix = {row["statement"]: row for row in rows()}
-    assert policies.keys() - matrix.keys() == set()
+    hold(policies, {row["statement"]: row for row in rows()})
+
+
+def hold(policies, matrix):
+    """Assert that each statement of the policies is in the matrix as it is."""
+    assert policies.keys() - matrix.keys() == set(), "statements that the matrix lacks"
     for name, statement in policies.items():
         row = matrix[name]
         assert (sorted(row["actions"]), sorted(row["resources"])) == (

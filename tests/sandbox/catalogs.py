@@ -149,3 +149,11 @@ class Shop:
     def queues(self):
         urls = self.sandbox.client("sqs").list_queues().get("QueueUrls", [])
         return sorted(url.rsplit("/", 1)[-1] for url in urls)
+
+
+def open_shop(sandbox):
+    """Return a shop whose product the launch role may make."""
+    made = Shop(sandbox)
+    launch_role(sandbox, "dev")
+    made.constrain()
+    return made

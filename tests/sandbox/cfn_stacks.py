@@ -19,6 +19,15 @@ TRUST = {
 
 
 QUEUE = "AWS::SQS::Queue"
+BROKEN = {  # it cannot be made: its dead letters have nowhere to go
+    "Type": QUEUE,
+    "Properties": {
+        "RedrivePolicy": {
+            "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:333333333333:absent",
+            "maxReceiveCount": 3,
+        }
+    },
+}
 
 
 def body(resources, **sections):

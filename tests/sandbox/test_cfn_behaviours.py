@@ -11,18 +11,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
-from cfn_stacks import QUEUE, attribute, body, create, delete, history, queues, update
+from cfn_stacks import BROKEN, QUEUE, attribute, body, create, delete, history, queues, update
 
-BAD = {  # a queue that cannot be made: its dead letters have nowhere to go
-    "Type": QUEUE,
-    "DependsOn": "Thing",
-    "Properties": {
-        "RedrivePolicy": {
-            "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:333333333333:absent",
-            "maxReceiveCount": 3,
-        }
-    },
-}
+LATE = {**BROKEN, "DependsOn": "Thing"}
 
 
 def queue(delay, **more):
@@ -44,7 +35,7 @@ class Behaviour:
     queues: tuple[str, ...] = ("q",)
     kept: tuple[str, ...] = ()  # what deleting the stack leaves
     # Attributes of the queue that cannot be made.
-    bad: dict[str, Any] = field(default_factory=lambda: BAD)
+    bad: dict[str, Any] = field(default_factory=lambda: LATE)
 
 
 def store(sandbox, delay):
@@ -109,7 +100,7 @@ BEHAVIOURS = {
     ),
     "language extensions": Behaviour(
         looped, lambda _: {"Transform": "AWS::LanguageExtensions"}, queues=("qA", "qB"),
-        bad={**BAD, "DependsOn": ["ThingA", "ThingB"]},
+        bad={**BROKEN, "DependsOn": ["ThingA", "ThingB"]},
     ),
     "dynamic reference": Behaviour(
         lambda n: plain(f"{{{{resolve:ssm:/delay/{n}}}}}"), prepare=store
@@ -120,16 +111,6 @@ BEHAVIOURS = {
     ),
 }  # fmt: skip
 LIFE = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
-
-
-@pytest.fixture
-def cf(sandbox):
-    return sandbox.client("cloudformation")
-
-
-@pytest.fixture
-def sqs(sandbox):
-    return sandbox.client("sqs")
 
 
 def carried_out(cf, sandbox, step, behaviour, delay, *, bad=None):
@@ -197,7 +178,7 @@ def test_a_condition_that_turns_takes_its_resource_along_and_back(cf, sqs):
     assert queues(sqs) == ["q"]
     update(cf, "s", resources(), {"Wanted": "yes"}, **asked)
     assert queues(sqs) == ["extra", "q"]
-    stack = update(cf, "s", resources(BAD), {"Wanted": "no"}, **asked)
+    stack = update(cf, "s", resources(LATE), {"Wanted": "no"}, **asked)
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert queues(sqs) == ["extra", "q"], "it was to go in the cleanup, which never came"
     update(cf, "s", resources(), {"Wanted": "no"}, **asked)
@@ -209,7 +190,7 @@ def test_a_replacement_that_fails_later_leaves_the_old_resource(cf, sqs):
         return {"Thing": {"Type": QUEUE, "Properties": {"QueueName": name}}}
 
     create(cf, "s", named("old"))
-    stack = update(cf, "s", named("new") | {"Bad": BAD})
+    stack = update(cf, "s", named("new") | {"Bad": LATE})
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert queues(sqs) == ["old"]
     assert update(cf, "s", named("new"))["StackStatus"] == "UPDATE_COMPLETE"
@@ -234,7 +215,7 @@ def test_capabilities_are_demanded_at_each_step(cf, sandbox):
     create(cf, "s", plain(5))
     with pytest.raises(cf.exceptions.InsufficientCapabilitiesException):
         cf.update_stack(StackName="s", TemplateBody=body(plain(5) | {"Role": role}))
-    stack = update(cf, "s", plain(7) | {"Role": role, "Bad": BAD})
+    stack = update(cf, "s", plain(7) | {"Role": role, "Bad": LATE})
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     names = [one["RoleName"] for one in sandbox.client("iam").list_roles()["Roles"]]
     assert names == ["seedbed-admin"], "the rollback removed the role"
@@ -252,7 +233,7 @@ def test_a_change_sets_life(cf, sqs):
     propose("UPDATE", plain(7))
     assert delays(sqs) == {"q": "7"}
     with pytest.raises(WaiterError, match="ROLLBACK"):
-        propose("UPDATE", plain(9) | {"Bad": BAD})
+        propose("UPDATE", plain(9) | {"Bad": LATE})
     assert delays(sqs) == {"q": "7"}
     delete(cf, "s")
     assert queues(sqs) == []

@@ -9,11 +9,6 @@ from cfn_stacks import ALL, TRUST, body, create, one, parameters, physical, sett
 QUEUE = "AWS::SQS::Queue"
 
 
-@pytest.fixture
-def cf(sandbox):
-    return sandbox.client("cloudformation")
-
-
 def propose(cf, resources, given=None, *, stack="s", name="c", kind="UPDATE", **options):
     """Create a change set; return its description."""
     sections = {key: options.pop(key) for key in ("Parameters", "Outputs") if key in options}

@@ -10,7 +10,19 @@ import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
-from cfn_stacks import body, create, delete, history, one, outputs, physical, reason, settle, update
+from cfn_stacks import (
+    BROKEN,
+    body,
+    create,
+    delete,
+    history,
+    one,
+    outputs,
+    physical,
+    reason,
+    settle,
+    update,
+)
 
 from seedbed.sandbox.cloudformation.customresource import Callbacks, as_text
 from seedbed.sandbox.handle import Sandbox
@@ -21,16 +33,7 @@ from seedbed.sandbox.world import World
 FUNCTION = "arn:aws:lambda:eu-west-1:333333333333:function:f"
 CUSTOM = "Custom::Thing"
 QUEUE = "AWS::SQS::Queue"
-BROKEN = {
-    "Type": QUEUE,
-    "DependsOn": "Thing",
-    "Properties": {
-        "RedrivePolicy": {
-            "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:333333333333:absent",
-            "maxReceiveCount": 3,
-        }
-    },
-}
+LATE = {**BROKEN, "DependsOn": "Thing"}
 
 
 class Function(Service):
@@ -147,7 +150,7 @@ def test_a_new_physical_id_deletes_the_old_one_in_the_cleanup(cf, function):
 
 def test_a_failed_update_is_taken_back_with_the_old_properties(cf, function):
     create(cf, "s", custom(Count=1))
-    stack = update(cf, "s", {**custom(Count=2), "Broken": BROKEN})
+    stack = update(cf, "s", {**custom(Count=2), "Broken": LATE})
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert function.asked()[1:] == [("Update", "id-1"), ("Update", "id-1")]
     assert function.events[-1]["ResourceProperties"]["Count"] == "1"
@@ -175,7 +178,7 @@ def test_a_taken_back_update_removes_what_the_update_made_anew(cf, function):
         put(event, PhysicalResourceId=f"id-{count}")
 
     function.behave = anew
-    update(cf, "s", {**custom(Count=2), "Broken": BROKEN})
+    update(cf, "s", {**custom(Count=2), "Broken": LATE})
     assert function.asked()[1:] == [("Update", "id-1"), ("Update", "id-2"), ("Delete", "id-2")]
     assert physical(cf, "s") == "id-1"
 
@@ -219,7 +222,7 @@ def test_a_failed_creation_is_deleted_by_the_id_that_it_told(cf, function):
 
 
 def test_a_rollback_of_others_deletes_the_custom_resource(cf, function):
-    assert create(cf, "s", {**custom(), "Broken": BROKEN})["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert create(cf, "s", {**custom(), "Broken": LATE})["StackStatus"] == "ROLLBACK_COMPLETE"
     assert function.asked() == [("Create", None), ("Delete", "id-1")]
 
 
@@ -415,7 +418,7 @@ def test_a_nested_stack_that_fails_fails_its_parent_and_nothing_stays(cf, local,
     stack = create(cf, "s", {**parent(Name="q", Delay="901"), "Q": {"Type": QUEUE}})
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "Delay" in reason(cf, "s")
-    upload(body({**one(QUEUE), "Broken": BROKEN}))
+    upload(body({**one(QUEUE), "Broken": LATE}))
     stack = create(cf, "t", one("AWS::CloudFormation::Stack", {"TemplateURL": URL}))
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "was not successfully created" in reason(cf, "t")
@@ -427,7 +430,7 @@ def test_a_nested_stack_that_fails_fails_its_parent_and_nothing_stays(cf, local,
 def test_a_parents_rollback_takes_its_nested_stacks_back(cf, local, upload):
     create(cf, "s", parent(Name="q", Delay="1"), Outputs=OUT)
     upload(CHILD.replace('"Default": "0"', '"Default": "3"'))
-    stack = update(cf, "s", {**parent(Name="q", Delay="2"), "Broken": BROKEN}, Outputs=OUT)
+    stack = update(cf, "s", {**parent(Name="q", Delay="2"), "Broken": LATE}, Outputs=OUT)
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert delay(local) == "1"
     child = cf.get_template(StackName=physical(cf, "s"))["TemplateBody"]

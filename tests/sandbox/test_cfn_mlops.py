@@ -7,17 +7,11 @@ import json
 import zipfile
 from pathlib import Path
 
-import pytest
 from access import make_role, trusting
 from cfn_stacks import ALL, delete, history, outputs, parameters, physical, settle
 
 TEMPLATES = Path(__file__).with_name("templates")
 GIVEN = parameters({"SageMakerProjectName": "churn", "SageMakerProjectId": "p-1abc"})
-
-
-@pytest.fixture
-def cf(sandbox):
-    return sandbox.client("cloudformation")
 
 
 def deploy(cf, name):

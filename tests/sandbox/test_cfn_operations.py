@@ -25,17 +25,6 @@ from cfn_stacks import (
     update,
 )
 
-
-@pytest.fixture
-def cf(sandbox):
-    return sandbox.client("cloudformation")
-
-
-@pytest.fixture
-def sqs(sandbox):
-    return sandbox.client("sqs")
-
-
 # Exports
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 from cfn_stacks import (
+    BROKEN,
     QUEUE,
     attribute,
     body,
@@ -22,27 +23,6 @@ from cfn_stacks import (
     settle,
     update,
 )
-
-# A queue that cannot be made: its dead letters have nowhere to go.
-BROKEN = {
-    "Type": QUEUE,
-    "Properties": {
-        "RedrivePolicy": {
-            "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:333333333333:absent",
-            "maxReceiveCount": 3,
-        }
-    },
-}
-
-
-@pytest.fixture
-def cf(sandbox):
-    return sandbox.client("cloudformation")
-
-
-@pytest.fixture
-def sqs(sandbox):
-    return sandbox.client("sqs")
 
 
 def test_boto3s_own_waiters_see_a_small_stack_complete_at_once(cf, sqs):

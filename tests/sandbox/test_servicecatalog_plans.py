@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 from access import allow, make_role, refused
-from catalogs import LAUNCH, Shop, launch_role, until
+from catalogs import LAUNCH, open_shop, until
 
 
 @pytest.fixture
 def shop(sandbox):
-    made = Shop(sandbox)
-    launch_role(sandbox, "dev")
-    made.constrain()
-    return made
+    return open_shop(sandbox)
 
 
 def option(shop, key, value, *resources):

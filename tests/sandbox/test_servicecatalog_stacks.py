@@ -6,7 +6,7 @@ import json
 
 import pytest
 from access import refused
-from catalogs import LAUNCH, REGION, Shop, launch_role, scientist, template, upload
+from catalogs import LAUNCH, REGION, launch_role, open_shop, scientist, template, upload
 
 PLACE = {"PortfolioId": {"Ref": "Portfolio"}, "ProductId": {"Ref": "Product"}}
 
@@ -76,10 +76,7 @@ def test_a_stack_makes_changes_and_removes_a_catalogue(sandbox):
 
 @pytest.fixture
 def shop(sandbox):
-    made = Shop(sandbox)
-    launch_role(sandbox, "dev")
-    made.constrain()
-    return made
+    return open_shop(sandbox)
 
 
 @pytest.mark.parametrize("kind", ["throttle", "after", "twice"])

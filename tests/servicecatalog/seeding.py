@@ -9,12 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from conftest import ROOT
+from conftest import ROOT, commit, git, make_repository
+
+from seedbed.packaging import archive
 
 FUNCTION = ROOT / "servicecatalog" / "functions" / "seed"
+TEMPLATE = "model-build-s3"
 STACK = "arn:aws:cloudformation:eu-west-1:333333333333:stack/SC-1/u-u-i-d"
 CONNECTION = "arn:aws:codeconnections:eu-west-1:333333333333:connection/0a1b-2c3d"
 ADDRESS = "https://git.example.com/ml-platform/seedbed.git"
@@ -33,6 +37,21 @@ PROPERTIES: dict[str, Any] = {
     "ConnectionArn": CONNECTION,
     "Answers": {"project_name": "churn", "owner": "risk", "target_column": ""},
 }
+
+
+def two_releases(folder: Path) -> Path:
+    """Make a repository of templates with two releases."""
+    made = make_repository(folder, "v0.1.0")
+    body = next((made / "templates" / TEMPLATE).glob("*__project_slug*"))
+    with (body / "Makefile").open("a") as file:
+        file.write("# newer\n")
+    commit(made, "v0.2.0")
+    return made
+
+
+def packed(templates: Path, *versions: str) -> bytes:
+    tags = {version: git(templates, "rev-parse", f"{version}^{{commit}}") for version in versions}
+    return archive.bundle(templates, ["copier.yml", f"templates/{TEMPLATE}"], tags)
 
 
 def _modules() -> dict[str, ModuleType]:

@@ -12,12 +12,22 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-from conftest import commit, git, make_repository
-from seeding import ADDRESS, FUNCTION, STACK, build, cloudformation, core, event
+from conftest import commit, git
+from seeding import (
+    ADDRESS,
+    FUNCTION,
+    STACK,
+    TEMPLATE,
+    build,
+    cloudformation,
+    core,
+    event,
+    packed,
+    two_releases,
+)
 
 from seedbed.packaging import archive
 
-TEMPLATE = "model-build-s3"
 HOSTS = "https://codeconnections.eu-west-1.amazonaws.com/git-http/333333333333/eu-west-1/0a1b-2c3d/"
 INSTALL = build.Work.install
 AWS = """#!/bin/sh
@@ -77,19 +87,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of templates with two releases."""
-    folder = make_repository(tmp_path_factory.mktemp("templates") / "seedbed", "v0.1.0")
-    with (folder / "templates" / TEMPLATE / "{{cookiecutter.__project_slug}}" / "Makefile").open(
-        "a"
-    ) as file:
-        file.write("# newer\n")
-    commit(folder, "v0.2.0")
-    return folder
-
-
-def packed(templates: Path, *versions: str) -> bytes:
-    tags = {version: git(templates, "rev-parse", f"{version}^{{commit}}") for version in versions}
-    return archive.bundle(templates, ["copier.yml", f"templates/{TEMPLATE}"], tags)
+    return two_releases(tmp_path_factory.mktemp("templates") / "seedbed")
 
 
 @pytest.fixture(scope="module")

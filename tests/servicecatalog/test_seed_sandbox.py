@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, commit, git, make_repository
-from seeding import ADDRESS, FUNCTION, core
+from conftest import ROOT, git
+from seeding import ADDRESS, FUNCTION, TEMPLATE, core, packed, two_releases
 
 from seedbed import cfn
 from seedbed.packaging import archive
 
-TEMPLATE = "model-build-s3"
 BUCKET = "seedbed-assets-222222222222-eu-west-1"
 SEEDER = (ROOT / "servicecatalog" / "spoke" / "seeder.yml").read_text()
 PARTS = ROOT / "servicecatalog" / "products" / "parts" / "seed.yml"
@@ -106,18 +105,7 @@ class Spoke:
 
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of templates with two releases."""
-    folder = make_repository(tmp_path_factory.mktemp("templates") / "seedbed", "v0.1.0")
-    body = next((folder / "templates" / TEMPLATE).glob("*__project_slug*"))
-    with (body / "Makefile").open("a") as file:
-        file.write("# newer\n")
-    commit(folder, "v0.2.0")
-    return folder
-
-
-def packed(templates: Path, *versions: str) -> bytes:
-    tags = {version: git(templates, "rev-parse", f"{version}^{{commit}}") for version in versions}
-    return archive.bundle(templates, ["copier.yml", f"templates/{TEMPLATE}"], tags)
+    return two_releases(tmp_path_factory.mktemp("templates") / "seedbed")
 
 
 @pytest.fixture(scope="module")
