@@ -1,9 +1,8 @@
 """Takes away each grant that a push's run used, one after the other, and runs it all again.
 
 `python tests/sandbox/every_grant.py [PART ...]` (`make grants`) takes half an hour; with PARTs it
-tries only grants whose line has one of them. It ends with 1 if a run got through all the same, but
-for those that BY_DESIGN of test_build_from_push.py explains. Each run starts from an empty
-organisation, with the machine's caches of packages.
+tries only grants whose line has one of them. It ends with 1 if a run got through all the same.
+Each run starts from an empty organisation, with the machine's caches of packages.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from pushes import Run, denied, rendered, role, settings
-from test_build_from_push import BY_DESIGN
 
 from seedbed.sandbox.fixture import start
 
@@ -53,11 +51,11 @@ def is_needed(run, grant):
     """Run without the grant, and print how that ended; tell whether it ended as it should."""
     began = time.monotonic()
     why = run.without(grant)
-    verdict = "fails" if why else "goes on, by design" if grant in BY_DESIGN else "GETS THROUGH"
+    verdict = "fails" if why else "GETS THROUGH"
     named = any(fnmatch(one, grant[2]) for one in denied(run.sandbox))
     hint = "" if named else " (nothing was denied)"
     print(f"{time.monotonic() - began:5.1f} s  {verdict}{hint}  {line(grant)}", flush=True)
-    return bool(why) or grant in BY_DESIGN
+    return bool(why)
 
 
 if __name__ == "__main__":

@@ -232,7 +232,8 @@ class Run:
         """Wait for the pipeline that the push started; a failed build is not tried again.
 
         Raises:
-            RunError: It did not start, or failed: what its actions and its build tell.
+            RunError: It did not start, or failed: what its actions and its build tell; or a role
+                was denied something, even if the run went on (a job without its log).
         """
         ours = self.sandbox.client("codepipeline")
         until = time.monotonic() + 30
@@ -251,6 +252,8 @@ class Run:
             time.sleep(0.2)
         if status != "Succeeded":
             raise RunError(str(ours.get_pipeline_state(name=ID)["stageStates"]))
+        if found := denied(self.sandbox):
+            raise RunError(f"denied: {', '.join(sorted(found))}")
         return number
 
     def undelivered(self):
