@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from conftest import TEMPLATES, born, commit, git, make_repository
+from typer.testing import CliRunner
 
 from seedbed import compose
+from seedbed.cli import app
 
 NEWER = "The next version says so here.\n"
 
@@ -71,8 +74,22 @@ def test_bad_input_is_one_line_and_exit_code_2(args, word, project):
     assert git(project, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("command", ["list", "new", "compose", "upgrade", "release-check"])
-def test_every_command_explains_itself(command, tmp_path):
-    shown = seedbed(command, "--help", cwd=tmp_path)
-    assert shown.returncode == 0
-    assert "Usage:" in shown.stdout
+def commands(command, *words):
+    """Yield each command with the words that call it."""
+    inner = getattr(command, "commands", {})
+    for name, one in inner.items():
+        yield from commands(one, *words, name)
+    if not inner:
+        yield words, command
+
+
+COMMANDS = list(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(w) for w, _ in COMMANDS])
+def test_every_command_explains_itself_and_what_it_takes(words, command):
+    done = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "300"})
+    assert done.exit_code == 0
+    for one in command.params:
+        assert one.help, one.name
+        assert one.help[:60] in done.stdout, one.name

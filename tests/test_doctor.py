@@ -110,12 +110,13 @@ def test_a_scientist_is_told_what_cannot_be_seen(platform):
     assert [one["check"] for one in unknown] == ["permissions"]
 
 
-def test_people_get_a_table_whose_last_line_counts(platform):
+def test_people_get_a_line_a_finding_and_the_last_one_counts(platform):
     with untagged_product(platform):
         said = platform.run("hub", "doctor", "--as", "hub")
     lines = said.splitlines()
-    (found,) = [line for line in lines if line.startswith(" PROBLEM")]
-    assert "visibility tag" in found
+    (found,) = [at for at, line in enumerate(lines) if line.startswith("PROBLEM")]
+    assert "visibility tag" in lines[found]
+    assert "remedy: run `seedbed publish`" in lines[found + 1]
     assert lines[-1] == "19 ok, 1 problems, 0 not known, 2 skipped"
 
 
@@ -358,6 +359,15 @@ def no_object(prefix):
         s3.delete_object(Bucket=at.bucket, Key=key, VersionId=marker)
 
     return defect
+
+
+@contextmanager
+def garbled(at):
+    s3 = at.client("s3", "hub")
+    key = s3.list_objects_v2(Bucket=at.bucket, Prefix="manifests/")["Contents"][0]["Key"]
+    version = s3.put_object(Bucket=at.bucket, Key=key, Body=b"{")["VersionId"]
+    yield
+    s3.delete_object(Bucket=at.bucket, Key=key, VersionId=version)
 
 
 @contextmanager
@@ -631,7 +641,8 @@ def test_a_hub_that_may_not_ask_the_organisation_is_no_delegated_administrator()
 @pytest.mark.parametrize("decision", ["allowed", "implicitDeny"])
 def test_iam_itself_judges_permissions_where_it_may_be_asked(decision):
     said = {"EvaluationResults": [{"EvalActionName": "iam:PassRole", "EvalDecision": decision}]}
-    site = site_of({"iam": [("simulate_principal_policy", said)] * 7})
+    asked = {"iam": [("simulate_principal_policy", said)] * 7}
+    site = site_of(asked | {"cloudformation": [("describe_stacks", "ValidationError")]})
     found = list(doctor.roles._permitted(site, f"arn:aws:iam::222222222222:role/{SCIENTIST}"))
     assert [one.text.count(":") for one in found] == ([] if decision == "allowed" else [7])
 
@@ -732,6 +743,21 @@ def test_iam_is_looked_at_in_the_first_region_only():
     assert first - {one.name for one in wanted(site)} >= {"launch roles", "permissions"}
 
 
+def test_the_remedy_brings_back_what_was_deleted_by_hand(platform):
+    """Bootstrap alone would not: CloudFormation does not look at what is there."""
+    no_role("seedbed-launch")(platform).__enter__()
+    (found,) = of(platform.doctor("admin"), "problem")
+    name = re.search(r"delete-stack .* --stack-name ([\w-]+)", found["remedy"])[1]
+    cloudformation = platform.client("cloudformation")
+    id_ = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+    cloudformation.delete_stack(StackName=name)
+    waiter = cloudformation.get_waiter("stack_delete_complete")
+    waiter.wait(StackName=id_, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    said = re.search(r"`seedbed (bootstrap [^`]*)`", found["remedy"])[1]
+    platform.run("dev", *said.split(), "--yes")
+    assert of(platform.doctor("admin"), "problem") == []
+
+
 HUB = [
     (no_delegation, "delegated administrator", "register-delegated-administrator"),
     (no_role("seedbed-launch", "hub"), "launch roles", "seedbed bootstrap hub"),
@@ -751,9 +777,9 @@ HUB = [
     (no_object("bundles/"), "release", "seedbed publish"),
 ]
 ADMIN = [
-    (no_role("seedbed-launch"), "launch roles", "bootstrap spoke"),
-    (no_role("seedbed-inventory"), "inventory role", "bootstrap spoke"),
-    (no_role("seedbed-ml-engineer"), "users' roles", "bootstrap spoke"),
+    (no_role("seedbed-launch"), "launch roles", "stack-name seedbed-spoke-roles"),
+    (no_role("seedbed-inventory"), "inventory role", "stack-name seedbed-spoke-roles"),
+    (no_role("seedbed-ml-engineer"), "users' roles", "stack-name seedbed-spoke-users"),
     (distrusted("seedbed-launch", "cloudformation"), "launch roles' trust", "bootstrap spoke"),
     (distrusted("seedbed-inventory", "222222222222"), "inventory role", "bootstrap spoke"),
     (refusing("iam:PassRole"), "permissions", "seedbed-projects"),
@@ -768,10 +794,12 @@ ADMIN = [
     (untagged_template, "templates in S3", "drops tags"),
     (no_object("bundles/"), "release", "seedbed publish"),
     (no_object("studio/"), "templates in S3", "seedbed publish"),
+    (no_object("manifests/"), "release", "seedbed publish"),
+    (garbled, "release", "aws s3 rm"),
     (closed_bucket, "release", "OrganizationPaths"),
     (closed_key, "asset key", "kms:Decrypt"),
-    (no_function, "seeder", "bootstrap spoke"),
-    (no_build, "seeder", "bootstrap spoke"),
+    (no_function, "seeder", "stack-name seedbed-spoke-seeder"),
+    (no_build, "seeder", "stack-name seedbed-spoke-seeder"),
     (other_code, "seeder's code", "check out"),
 ]
 SEEN = [

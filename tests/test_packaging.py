@@ -316,7 +316,7 @@ def test_files_that_do_not_fit_together_are_refused(file, section, entry, says):
     [
         ("", {"version": "latest"}, "write a version"),
         ("", {"version": "v0.1.9"}, "older than v0.2.0"),
-        ("commit", {}, "has no version tag"),
+        ("commit", {}, "has no version tag: `git tag v0.2.1`"),
         ("commit", {"version": "v0.2.0"}, "the tag of another commit"),
         ("edit", {}, "not committed"),
         ("defaults: {VpcId: vpc}", {}, "VpcId is 'vpc': it must be"),
@@ -345,8 +345,42 @@ def test_what_cannot_be_released_is_told_and_nothing_is_written(
 
 
 def test_a_folder_of_something_else_is_never_replaced(source, tmp_path):
+    """Not even one with a manifest.json of its own, as web pages have."""
     (tmp_path / "dist").mkdir()
-    (tmp_path / "dist" / "thesis.txt").write_text("mine")
-    with pytest.raises(SeedbedError, match="holds something else"):
+    for name in ("thesis.txt", "manifest.json"):
+        (tmp_path / "dist" / name).write_text("mine")
+    with pytest.raises(SeedbedError, match=r"dist: holds thesis\.txt, no release's"):
         packaging.package(source, tmp_path / "dist")
     assert (tmp_path / "dist" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("below", ["file", "file/dist"])
+def test_an_output_that_cannot_be_a_folder_is_named(source, tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SeedbedError, match=f"--output .*{below}: .*: name another folder"):
+        packaging.package(source, tmp_path / below)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda _: "{", "not a manifest: .*: package again"),
+        (lambda _: "[]", "not a manifest: .*: package again"),
+        (lambda _: "{}", "version: Field required: package again"),
+        (lambda text: text.replace('"v0.2.0"', '"latest"'), "version: .* no version such as"),
+        (lambda text: text.replace('"functions/', '"../../'), "functions.seed.key: String should"),
+    ],
+)
+def test_a_broken_manifest_is_named(release, tmp_path, change, says):
+    text = (release / packaging.MANIFEST).read_text()
+    (tmp_path / packaging.MANIFEST).write_text(change(text))
+    with pytest.raises(SeedbedError, match=says) as caught:
+        packaging.read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_in_the_manifests_place_is_named(tmp_path):
+    (tmp_path / packaging.MANIFEST).mkdir()
+    with pytest.raises(SeedbedError, match=r"manifest\.json: Is a directory"):
+        packaging.read(tmp_path)

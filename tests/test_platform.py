@@ -221,7 +221,9 @@ BAD = [
     ("hub", "portfolio share projects --with ou-aaaa-12345678", "add it to portfolios.projects"),
     ("hub", f"portfolio unshare projects --with {DEV}", "take it out of portfolios.projects"),
     ("hub", "portfolio share nope --with 555555555555", "portfolio nope: not declared"),
-    ("dev", "project create churn --product nope", "product 'nope': not declared"),
+    ("dev", "portfolio import --principal arn:aws:iam:::role/x", "--principal needs --portfolio"),
+    ("dev", "project list --region us-east-1", "--region us-east-1: not declared"),
+    ("dev", "project create churn --product nope", "--product nope: no project is made from it"),
     ("dev", "project create churn --product model-build-s3", "the product asks for --set"),
     ("dev", "project create c --product model-build-s3 --route x", "--route is 'x'"),
     ("dev", "project create c --product model-build-s3 --set Nope=1", "does not ask it"),
@@ -242,8 +244,14 @@ def test_a_bad_input_is_one_line_and_changes_nothing(desk, account, line, says):
 
 
 def test_a_declared_share_can_be_made_at_once(desk):
-    said = desk.run("hub", "portfolio", "share", "projects", "--with", DEV)
-    assert "servicecatalog:CreatePortfolioShare" in said
+    words = ["portfolio", "share", "projects", "--with", DEV, "--yes"]
+    assert "nothing to do" in desk.run("hub", *words)
+    catalog_ = desk.sandbox.client("servicecatalog", "hub")
+    listed = catalog_.list_portfolios()["PortfolioDetails"]
+    id_ = next(one["Id"] for one in listed if one["DisplayName"] == "SageMaker Projects")
+    unit = {"Type": "ORGANIZATIONAL_UNIT", "Value": DEV}
+    catalog_.delete_portfolio_share(PortfolioId=id_, OrganizationNode=unit)
+    assert "1 servicecatalog:CreatePortfolioShare" in desk.run("hub", *words)
     assert "nothing to do" in desk.run("hub", "plan")
 
 

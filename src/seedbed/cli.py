@@ -25,19 +25,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(soft_wrap=True)
+INTERRUPTED = 130  # what typer ends with after Ctrl-C
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def main() -> None:
     """Run the command line; a bad input is one line on stderr and exit code 2."""
+    say = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         app()
     except SeedbedError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"seedbed: {error}", markup=False
-        )
+        say.print(f"seedbed: {error}", markup=False)
         sys.exit(2)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            say.print("seedbed: interrupted; what AWS has begun goes on: run the command again")
+        raise
 
 
 @app.command("list")
@@ -210,6 +214,12 @@ def up(
     """
     lifecycle = _lifecycle()
     made = lifecycle.up(organisation=org)
+    known = made.organisation.accounts
+    if org and type(made.organisation).load(org) != made.organisation:
+        line = f"--org {org}: a sandbox with another organisation runs here"
+        raise SeedbedError(f"{line}: `seedbed sandbox down` first")
+    if account not in known:
+        raise SeedbedError(f"--account {account}: use one of {', '.join(known)}")
     if as_json:
         print(json.dumps({"endpoint": made.endpoint, **made.environment(account)}, indent=2))
         return
@@ -229,8 +239,9 @@ def status(*, as_json: Json = False) -> None:
         for name in ("endpoint", "folder", "region", "calls"):
             out.print(f"{name:<9} {told[name]}", markup=False, highlight=False)
         for name, account in told["accounts"].items():
-            line = f"account   {name:<11} {account['id']}  {account['ou']}"
-            out.print(line.rstrip(), markup=False, highlight=False)
+            unit = account["org_path"].rstrip("/").rsplit("/", 1)[-1]
+            line = f"account   {name:<11} {account['id']}  {account['ou']:<15} {unit}"
+            out.print(line, markup=False, highlight=False)
     raise typer.Exit(told is None)
 
 

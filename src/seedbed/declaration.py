@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,13 +19,52 @@ ACCOUNT = r"^\d{12}$"
 KEY = r"^[a-z][a-z0-9-]{0,31}$"
 # IAM's own limit of a role's name; Service Catalog finds the role by it in each account.
 ROLE_NAME = r"^[\w+=,.@-]{1,64}$"
+UNIT = r"^ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$"
+REGION = r"^[a-z]{2,3}(-[a-z]+)+-\d$"
+PERMISSION_SET = r"^[\w+=,.@-]{1,32}$"
+DOMAIN = r"^d-[a-z0-9-]{1,61}$"
+TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$"
+EMAIL = r"^[^@\s]+@[^@\s]+$"
+ADDRESS = r"^(https://\S+)?$"
+BUCKET = r"^([a-z0-9.-]|\{account\}|\{region\})+$"
+PREFIX = r"^([\w.-]+/)+$"
+WORDS = {  # pattern -> what to write
+    ACCOUNT: "an account id: 12 digits, in quotes",
+    KEY: "lower-case letters, digits and hyphens, a letter first, 32 at most",
+    ROLE_NAME: "a role's name, the same in each account, without account id and path",
+    UNIT: "an organisational unit's id, such as ou-ab12-11111111",
+    REGION: "a region, such as eu-west-1",
+    PERMISSION_SET: "a permission set's name, without wildcards",
+    DOMAIN: "a Studio domain's id, such as d-abcdefghijkl",
+    TOPIC: "an SNS topic's ARN",
+    EMAIL: "an email address",
+    ADDRESS: "an address that begins with https://, or nothing",
+    BUCKET: "a bucket's name; {account} and {region} are filled in",
+    PREFIX: "a folder in the bucket, such as studio/",
+}
+REMEDIES = {  # kind of pydantic's error -> what to do
+    "missing": "missing: write it",
+    "string_type": "write a text, in quotes",
+    "list_type": "write a list, such as [a, b]",
+    "model_type": "write fields below it, `field: value` a line",
+    "dict_type": "write fields below it, `field: value` a line",
+    "bool_parsing": "write true or false",
+    "int_parsing": "write a whole number",
+}
+Item = TypeVar("Item")
 # "Adding principals": a pattern has no account id, and its wildcards stand in the role's name.
 PRINCIPAL = re.compile(r"arn:(aws|aws-cn|aws-us-gov)?:iam:::(role|group|user)/([\w+=,.@*?/-]+)\Z")
 WIDE = 8  # letters that a pattern's role name must have before its first wildcard
+SSO = "AWSReservedSSO_"  # begins the role of every permission set
+PATTERNS = 10  # a portfolio; 100 principals in all: "Service Catalog quotas"
 
 
-def _principal(value: str) -> str:
-    """Refuse what would let in more than one family of roles: `role/*sagemaker*` is anyone's."""
+def principal(value: str) -> str:
+    """Refuse what would let in more than one family of roles: `role/*sagemaker*` is anyone's.
+
+    Raises:
+        ValueError: it is such a pattern, or none.
+    """
     match = PRINCIPAL.match(value)
     if not match:
         raise ValueError(
@@ -38,7 +78,30 @@ def _principal(value: str) -> str:
             f"the name {name!r} lets in roles that anyone may create: "
             f"begin it with at least {WIDE} letters before a wildcard"
         )
+    if fixed == SSO and fixed != name:
+        raise ValueError(
+            f"the name {name!r} lets in every permission set: name them under permission_sets"
+        )
     return value
+
+
+def _once(values: list[Item]) -> list[Item]:
+    if twice := _twice(values):
+        raise ValueError(f"{twice!r} stands twice: name it once")
+    return values
+
+
+def _twice(values: Iterable[Item]) -> Item | None:
+    seen: set[Item] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
+
+
+Once = AfterValidator(_once)
+TagOptions = dict[str, Annotated[list[str], Field(min_length=1), Once]]
 
 
 class _Strict(BaseModel):
@@ -67,8 +130,8 @@ class Support(_Strict):
     """Whom a product's page names."""
 
     description: str = Field(max_length=8191)
-    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)
-    url: str = Field(default="", pattern=r"^(https://\S+)?$", max_length=2083)
+    email: str = Field(pattern=EMAIL, max_length=254)
+    url: str = Field(default="", pattern=ADDRESS, max_length=2083)
 
 
 class Product(_Strict):
@@ -86,11 +149,13 @@ class Product(_Strict):
     defaults: dict[str, str] = Field(
         default_factory=dict, description="values for parameters, such as PermissionsBoundaryArn"
     )
-    tag_options: dict[str, list[str]] = Field(default_factory=dict)
+    tag_options: TagOptions = Field(default_factory=dict)
     tag_updates: bool = Field(
         default=False, description="whether users may change the tags of what they launched"
     )
-    notify: list[str] = Field(default_factory=list, description="SNS topics, by ARN", max_length=5)
+    notify: Annotated[list[Annotated[str, Field(pattern=TOPIC)]], Once] = Field(
+        default_factory=list, description="SNS topics, by ARN", max_length=5
+    )
     rules: dict[str, Any] = Field(
         default_factory=dict, description="CloudFormation Rules that bound what users may enter"
     )
@@ -100,10 +165,10 @@ class Shares(_Strict):
     """Who may import a portfolio, and what goes with it."""
 
     organization: bool = Field(default=False, description="the whole organisation")
-    units: list[Annotated[str, Field(pattern=r"^ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$")]] = Field(
+    units: Annotated[list[Annotated[str, Field(pattern=UNIT)]], Once] = Field(default_factory=list)
+    accounts: Annotated[list[Annotated[str, Field(pattern=ACCOUNT)]], Once] = Field(
         default_factory=list
     )
-    accounts: list[Annotated[str, Field(pattern=ACCOUNT)]] = Field(default_factory=list)
     principals: bool = Field(
         default=False, description="share the principals too; not with single accounts"
     )
@@ -122,31 +187,42 @@ class Portfolio(_Strict):
     title: str = Field(min_length=1, max_length=100)
     description: str = Field(max_length=2000)
     products: dict[Annotated[str, Field(pattern=KEY)], Product] = Field(max_length=150)
-    # At most 10 patterns a portfolio, 100 principals in all: "Service Catalog quotas".
-    principals: list[Annotated[str, AfterValidator(_principal)]] = Field(
-        default_factory=list, max_length=10
+    principals: Annotated[list[Annotated[str, AfterValidator(principal)]], Once] = Field(
+        default_factory=list, max_length=PATTERNS
     )
-    permission_sets: list[Annotated[str, Field(pattern=r"^[\w+=,.@-]{1,32}$")]] = Field(
-        default_factory=list, description="of IAM Identity Center", max_length=10
+    permission_sets: Annotated[list[Annotated[str, Field(pattern=PERMISSION_SET)]], Once] = Field(
+        default_factory=list, description="of IAM Identity Center", max_length=PATTERNS
     )
-    tag_options: dict[str, list[str]] = Field(default_factory=dict)
+    tag_options: TagOptions = Field(default_factory=dict)
     shares: Shares = Shares()
+
+    @model_validator(mode="after")
+    def _few(self) -> Self:
+        if len(self.patterns) > PATTERNS:
+            raise ValueError(
+                f"{len(self.patterns)} principals and permission sets: AWS takes {PATTERNS} "
+                "patterns a portfolio: use fewer, wider ones"
+            )
+        return self
 
     @property
     def patterns(self) -> list[str]:
         """Return every principal as IAM_PATTERN; a permission set is the role that it makes."""
         sets = [
-            f"arn:aws:iam:::role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_{name}_*"
+            f"arn:aws:iam:::role/aws-reserved/sso.amazonaws.com/*{SSO}{name}_*"
             for name in self.permission_sets
         ]
         return [*self.principals, *sets]
 
 
 class Assets(_Strict):
-    """Where the hub's stack keeps what is published; {account} and {region} are filled in."""
+    """Where the hub's stack keeps what is published; {account} and {region} are filled in.
 
-    bucket: str = Field(default="seedbed-assets-{account}-{region}", pattern=r"^[a-z0-9.{}-]+$")
-    studio_prefix: str = Field(default="studio/", pattern=r"^([\w.-]+/)+$")
+    The policies in servicecatalog/hub and servicecatalog/spoke name both too.
+    """
+
+    bucket: str = Field(default="seedbed-assets-{account}-{region}", pattern=BUCKET)
+    studio_prefix: str = Field(default="studio/", pattern=PREFIX)
 
 
 class Declaration(_Strict):
@@ -156,25 +232,34 @@ class Declaration(_Strict):
     owner: str = Field(min_length=1, max_length=8191)
     distributor: str = Field(default="", max_length=8191)
     support: Support
-    regions: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d$")]] = Field(min_length=1)
-    targets: list[Literal["service-catalog", "s3-templates"]] = Field(
+    regions: Annotated[list[Annotated[str, Field(pattern=REGION)]], Once] = Field(min_length=1)
+    targets: Annotated[list[Literal["service-catalog", "s3-templates"]], Once] = Field(
         default=["service-catalog", "s3-templates"], min_length=1
     )
     assets: Assets = Assets()
     versions: Versions = Versions()
-    domains: list[Annotated[str, Field(pattern=r"^d-[a-z0-9-]{1,61}$")]] = Field(
+    domains: Annotated[list[Annotated[str, Field(pattern=DOMAIN)]], Once] = Field(
         default_factory=list, description="Studio domains of the hub that show the S3 templates"
     )
-    portfolios: dict[Annotated[str, Field(pattern=KEY)], Portfolio] = Field(max_length=100)
+    portfolios: dict[Annotated[str, Field(pattern=KEY)], Portfolio] = Field(
+        min_length=1, max_length=100
+    )
 
     @model_validator(mode="after")
-    def _once(self) -> Self:
+    def _apart(self) -> Self:
         seen: dict[str, str] = {}
         for key, portfolio in self.portfolios.items():
             for product in portfolio.products:
                 if product in seen:
                     raise ValueError(f"product {product} stands in {seen[product]} and {key}")
                 seen[product] = key
+        titles = [one.title for one in self.portfolios.values()]
+        names = [one.title for one in self.products.values()]
+        for what, values in (("portfolio", titles), ("product", names)):
+            if twice := _twice(values):
+                raise ValueError(f"title {twice!r} is that of two {what}s: nobody could choose")
+        if len(self.regions) > 1 and "{region}" not in self.assets.bucket:
+            raise ValueError("assets.bucket needs {region}: each region has a bucket of its own")
         return self
 
     def chosen(self, regions: Sequence[str] | None) -> list[str]:
@@ -198,6 +283,20 @@ class Declaration(_Strict):
         }
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: PyYAML would keep the last and drop a portfolio."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := _twice(key.value for key in keys):
+            last = [key for key in keys if key.value == twice][-1]
+            raise yaml.MarkedYAMLError(
+                problem=f"{twice!r} stands twice in one place: name it once",
+                problem_mark=last.start_mark,
+            )
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> Declaration:
     """Read the declaration.
 
@@ -205,22 +304,43 @@ def load(path: Path) -> Declaration:
         SeedbedError: it is missing, no YAML, or a field has a value that AWS or we refuse.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
+        content: Any = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except FileNotFoundError:
         raise SeedbedError(f"{path}: missing; run in a checkout of the templates") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SeedbedError(f"{path}: {error}: make it a readable UTF-8 file") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SeedbedError(f"{path}: not YAML: line {line}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise SeedbedError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise SeedbedError(f"{path}: holds no declaration: begin it with `owner: <your team>`")
     try:
         return Declaration.model_validate(content)
     except ValidationError as error:
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"])
-        plain = isinstance(first["input"], str | int | float | list)
+        plain = isinstance(first["input"], str | int | float)
         plain = plain and first["type"] not in ("missing", "extra_forbidden")
         value = f" is {str(first['input'])[:100]!r}" if plain else ""
-        message = first["msg"].removeprefix("Value error, ")
         where = f"{path}: {field}{value}".rstrip(": ")
-        raise SeedbedError(f"{where}: {message}") from None
+        raise SeedbedError(f"{where}: {_remedy(first)}") from None
+
+
+def _remedy(error: Mapping[str, Any]) -> str:
+    """Return what to write instead of what pydantic refuses."""
+    if error["type"] in REMEDIES:
+        return REMEDIES[error["type"]]
+    if error["type"] == "string_pattern_mismatch":
+        return f"write {WORDS[error['ctx']['pattern']]}"
+    if error["type"] == "extra_forbidden":
+        fields = [name for model in _Strict.__subclasses__() for name in model.model_fields]
+        close = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"{SCHEMA.name} lists the fields"
+        return f"no such field: {hint}"
+    plain = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    return re.sub(r"^(Input|String|List|Dictionary) should ", "it must ", plain)
 
 
 def schema() -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seedbed.declaration import FILE, Declaration
+from seedbed.declaration import ACCOUNT, FILE, UNIT, Declaration, principal
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
 from seedbed.publishing.changes import Change, Plan
@@ -36,33 +37,46 @@ def share(
 ) -> Plan:
     """Return the requests that share a portfolio with units or accounts now, or end the shares.
 
-    The declaration stays the owner: what it does not say, the next publish would undo.
+    The declaration stays the owner: what it does not say, the next publish would undo. What is
+    so already is told, and not asked for again.
 
     Raises:
         SeedbedError: the declaration says otherwise, or the portfolio is not published.
     """
-    if key not in declared.portfolios:
-        known = ", ".join(declared.portfolios)
-        raise SeedbedError(f"portfolio {key}: not declared: use one of {known}")
+    _refuse_undeclared(declared, [key])
     shares = declared.portfolios[key].shares
     for node in nodes:
+        if not re.match(f"{ACCOUNT}|{UNIT}", node):
+            example = "a unit's id, such as ou-ab12-11111111, or an account id of 12 digits"
+            raise SeedbedError(f"--with is {node!r}: write {example}")
         if (node in {*shares.units, *shares.accounts}) == end:
             how = ("take it out of", "share with it again") if end else ("add it to", "undo this")
             where = f"portfolios.{key}.shares in {FILE}"
             raise SeedbedError(f"{node}: {how[0]} {where} first: the next publish would {how[1]}")
-    before, portfolio, made = account.calls.total(), _find(account, key), []
+    before, portfolio = account.calls.total(), _find(account, key)
+    made: list[Change] = []
+    notes: list[str] = []
     flags = {"SharePrincipals": shares.principals, "ShareTagOptions": shares.tag_options}
-    for node in nodes:
+    for node in dict.fromkeys(nodes):
         kind = "ORGANIZATIONAL_UNIT" if node.startswith("ou-") else "ACCOUNT"
+        if _is_shared(account, portfolio, kind, node) != end:
+            notes.append(f"{key} is {'not ' if end else ''}shared with {node}: nothing to do")
+            continue
         request = {"PortfolioId": portfolio, **node_of((kind, node)), **({} if end else flags)}
         operation = "DeletePortfolioShare" if end else "CreatePortfolioShare"
         say = f"share no more with {node}" if end else f"share with {node}"
         made.append(Change("share", key, say, CATALOG, operation, request))
-    return Plan(account.id, account.region, tuple(made), (), account.calls.total() - before)
+    calls = account.calls.total() - before
+    return Plan(account.id, account.region, tuple(made), tuple(notes), calls)
 
 
-def take(account: Account, declared: Declaration, principals: Sequence[str] = ()) -> list[Imported]:
-    """Accept what is shared with this account, and let principals of its own see it.
+def take(
+    account: Account,
+    declared: Declaration,
+    principals: Sequence[str] = (),
+    keys: Sequence[str] = (),
+) -> list[Imported]:
+    """Tell which declared portfolios are shared with this account, and let roles of it see them.
 
     A share with a unit needs no acceptance; where its principals are shared too, nothing is left
     to do but to have the launch roles.
@@ -71,10 +85,17 @@ def take(account: Account, declared: Declaration, principals: Sequence[str] = ()
         account: a spoke, in one region.
         declared: says by which roles the products are launched.
         principals: ARNs of roles of this account, or patterns without an account id.
+        keys: the portfolios that the principals may see; none: all of the declaration.
 
     Raises:
-        SeedbedError: nothing is shared with this account, or AWS refuses.
+        SeedbedError: nothing is shared with this account, a principal is too wide or of another
+            account, or AWS refuses.
     """
+    _refuse_undeclared(declared, keys)
+    for arn in principals:
+        _refuse_wide(account, arn)
+    titles = {one.title for one in declared.portfolios.values()}
+    seen = {declared.portfolios[key].title for key in keys} or titles
     client = account.client(CATALOG)
     with told("shared portfolios"):
         found = {
@@ -86,9 +107,10 @@ def take(account: Account, declared: Declaration, principals: Sequence[str] = ()
                 "PortfolioDetails",
                 PortfolioShareType=kind,
             )
+            if item["DisplayName"] in titles  # others may share with this account too
         }
-        for id_ in found:
-            for arn in principals:
+        for id_, item in found.items():
+            for arn in principals if item["DisplayName"] in seen else ():
                 kind = "IAM_PATTERN" if ":iam:::" in arn else "IAM"
                 client.associate_principal_with_portfolio(
                     PortfolioId=id_, PrincipalARN=arn, PrincipalType=kind
@@ -99,6 +121,35 @@ def take(account: Account, declared: Declaration, principals: Sequence[str] = ()
                 "unit in portfolios.<name>.shares.units and run `seedbed publish`"
             )
         return [_imported(account, declared, item) for item in found.values()]
+
+
+def _refuse_undeclared(declared: Declaration, keys: Sequence[str]) -> None:
+    for key in keys:
+        if key not in declared.portfolios:
+            known = ", ".join(declared.portfolios)
+            raise SeedbedError(f"portfolio {key}: not declared: use one of {known}")
+
+
+def _refuse_wide(account: Account, arn: str) -> None:
+    """Raise SeedbedError for what is no principal of this account and no narrow pattern."""
+    if re.fullmatch(rf"arn:[a-z-]+:iam::{account.id}:(role|user|group)/[\w+=,.@/-]+", arn):
+        return
+    try:
+        principal(arn)
+    except ValueError as error:
+        raise SeedbedError(f"--principal is {arn!r}: {error}, or one of {account.id}") from None
+
+
+def _is_shared(account: Account, portfolio: str, kind: str, node: str) -> bool:
+    with told("shares"):
+        found = account.every(
+            CATALOG,
+            "describe_portfolio_shares",
+            "PortfolioShareDetails",
+            PortfolioId=portfolio,
+            Type=kind,
+        )
+        return any(one["PrincipalId"] == node for one in found)
 
 
 def accept(account: Account, portfolio: str) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from botocore.exceptions import ClientError
+
 from seedbed import cfn
 from seedbed.declaration import Declaration
 from seedbed.errors import SeedbedError
-from seedbed.publishing.aws import Account, told
+from seedbed.publishing.aws import Account, reason, told
 from seedbed.publishing.observe import CATALOG
 
 INJECTED = {"SageMakerProjectName", "SageMakerProjectId"}  # SageMaker gives them
+NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}"  # SageMaker's own rule
 Route = Literal["catalog", "s3"]
 PAUSE = 2.0  # seconds between two looks at a project
 LIMIT = 5400.0  # seconds: the seeder may take an hour, the rest minutes
@@ -64,9 +68,12 @@ def create(
     Raises:
         SeedbedError: there is no such product, the caller does not see it, or AWS refuses.
     """
-    if product not in declared.products:
-        known = ", ".join(declared.products)
-        raise SeedbedError(f"product {product!r}: not declared: use one of {known}")
+    _refuse_name(name)
+    known = [key for key, one in declared.products.items() if one.studio]
+    if product not in known:
+        raise SeedbedError(
+            f"--product {product}: no project is made from it: use one of {', '.join(known)}"
+        )
     given = [{"Key": key, "Value": value} for key, value in parameters.items()]
     request: dict[str, Any] = {"ProjectName": name}
     if tags:
@@ -84,7 +91,7 @@ def create(
             bucket = declared.assets.bucket.format(account=hub, region=account.region)
             key = f"{declared.assets.studio_prefix}{product}.yml"
             role = declared.products[product].launch_role
-            body = account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            body = _template(account, bucket, key)
             _check(cfn.load(body.decode(), key)["Parameters"], parameters)
             provider = {
                 "TemplateName": product,
@@ -93,7 +100,32 @@ def create(
                 "Parameters": given,
             }
             request["TemplateProviders"] = [{"CfnTemplateProvider": provider}]
-        account.client("sagemaker").create_project(**request)
+        try:
+            account.client("sagemaker").create_project(**request)
+        except ClientError as error:
+            if "exist" not in str(error):
+                raise
+            line = f"project {name} is there already: `seedbed project show {name}`"
+            raise SeedbedError(f"{line}, or choose another name") from None
+
+
+def _refuse_name(name: str) -> None:
+    if not re.fullmatch(NAME, name, re.ASCII):
+        raise SeedbedError(
+            f"NAME is {name!r}: write letters, digits and single hyphens between them, 32 at most"
+        )
+
+
+def _template(account: Account, bucket: str, key: str) -> bytes:
+    """Return a template in S3. Raises SeedbedError."""
+    try:
+        body: bytes = account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchBucket":
+            raise SeedbedError(f"--hub: bucket {bucket} is not there: name the hub") from None
+        look = "`seedbed doctor --as scientist --hub ...` tells what is missing"
+        raise SeedbedError(f"s3://{bucket}/{key}: {reason(error)}: {look}") from None
+    return body
 
 
 def _offered(account: Account, title: str) -> tuple[str, str]:
@@ -117,6 +149,8 @@ def _asked(account: Account, product: str, artifact: str) -> dict[str, Any]:
     """Return a version's parameters as a template has them."""
     client = account.client(CATALOG)
     paths = client.list_launch_paths(ProductId=product)["LaunchPathSummaries"]
+    if not paths:
+        raise SeedbedError(f"product {product}: no portfolio lets this role launch it: ask the hub")
     said = client.describe_provisioning_parameters(
         ProductId=product, ProvisioningArtifactId=artifact, PathId=paths[0]["Id"]
     )
@@ -139,7 +173,8 @@ def _check(rules: Mapping[str, Any], given: Mapping[str, str]) -> None:
     asked = {key: rule for key, rule in rules.items() if key not in INJECTED}
     for key, value in given.items():
         if key not in asked:
-            raise SeedbedError(f"--set {key}: the product does not ask it: {', '.join(asked)}")
+            known = ", ".join(asked)
+            raise SeedbedError(f"--set {key}: the product does not ask it: use one of {known}")
         if wrong := cfn.misfit(asked[key], value):
             raise SeedbedError(f"--set {key} is {wrong}")
     if missing := [k for k, rule in asked.items() if "Default" not in rule and k not in given]:
@@ -148,8 +183,16 @@ def _check(rules: Mapping[str, Any], given: Mapping[str, str]) -> None:
 
 def show(account: Account, name: str) -> Project:
     """Return a project as it is now. Raises SeedbedError if there is none."""
+    _refuse_name(name)
     with told(f"project {name}"):
-        said = account.client("sagemaker").describe_project(ProjectName=name)
+        try:
+            said = account.client("sagemaker").describe_project(ProjectName=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            where = f"{account.id} {account.region}"
+            line = f"project {name}: there is none in {where}: `seedbed project list` shows all"
+            raise SeedbedError(line) from None
     details = said.get("ServiceCatalogProvisioningDetails")
     if details:
         message = said.get("ServiceCatalogProvisionedProductDetails", {}).get(

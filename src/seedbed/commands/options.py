@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +77,29 @@ def send(plans: Iterable[tuple[Account, Plan]], release: Path) -> None:
             )
 
 
+def carry_out(
+    plans: Sequence[tuple[Account, Plan]], release: Path, *, yes: bool, as_json: bool, look: str
+) -> int:
+    """Show plans, ask, send them; return how many requests were sent, 0 if JSON tells it."""
+    from seedbed.publishing.plan import dump
+
+    if as_json and not yes:
+        able_to_ask(as_json=True, look=look)
+    if not as_json:
+        show_plans(one for _, one in plans)
+    count = sum(len(one.changes) for _, one in plans)
+    if count and not yes and not agreed(f"Send {counted(count, 'request')}?"):
+        raise typer.Exit(1)
+    send(plans, release)
+    if as_json:
+        print(dump([one for _, one in plans]))
+    return 0 if as_json else count
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def show_plans(plans: Iterable[Plan]) -> None:
     """Print each request on a line, and how many of each kind there are."""
     for plan in plans:
@@ -94,7 +117,7 @@ def show_plans(plans: Iterable[Plan]) -> None:
                 out.print(line, markup=False, highlight=False)
             kinds = Counter(f"{one.service}:{one.operation}" for one in plan.changes)
             each = ", ".join(f"{count} {name}" for name, count in kinds.most_common())
-            out.print(f"{where}: {len(plan.changes)} requests: {each}", highlight=False)
+            out.print(f"{where}: {counted(len(plan.changes), 'request')}: {each}", highlight=False)
         for note in plan.notes:
             out.print(f"note: {note}", markup=False, highlight=False)
 

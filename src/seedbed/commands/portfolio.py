@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from seedbed.commands.options import (
     DIST,
     Json,
     Profile,
     Regions,
+    Yes,
+    carry_out,
     declared_here,
     out,
-    show_plans,
 )
-
-if TYPE_CHECKING:
-    pass
+from seedbed.errors import SeedbedError
 
 portfolio = typer.Typer(
     help="Share a portfolio now (hub), or take what is shared (spoke).", no_args_is_help=True
@@ -32,39 +30,61 @@ Nodes = Annotated[
 
 @portfolio.command("share")
 def portfolio_share(
-    key: Key, nodes: Nodes, region: Regions = None, profile: Profile = None
+    key: Key,
+    nodes: Nodes,
+    region: Regions = None,
+    profile: Profile = None,
+    *,
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Share a published portfolio with declared units or accounts, without a publish."""
-    _share(key, nodes, region, profile, end=False)
+    _share(key, nodes, region, profile, end=False, yes=yes, as_json=as_json)
 
 
 @portfolio.command("unshare")
 def portfolio_unshare(
-    key: Key, nodes: Nodes, region: Regions = None, profile: Profile = None
+    key: Key,
+    nodes: Nodes,
+    region: Regions = None,
+    profile: Profile = None,
+    *,
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """End shares that are declared no more; projects stay, new ones cannot be created."""
-    _share(key, nodes, region, profile, end=True)
+    _share(key, nodes, region, profile, end=True, yes=yes, as_json=as_json)
 
 
 def _share(
-    key: str, nodes: list[str], region: list[str] | None, profile: str | None, *, end: bool
+    key: str,
+    nodes: list[str],
+    region: list[str] | None,
+    profile: str | None,
+    *,
+    end: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     from seedbed import portfolios, publishing
 
-    declared = declared_here()
+    declared, plans = declared_here(), []
     for name in declared.chosen(region):
         account = publishing.Account.of(name, profile)
-        plan = portfolios.share(account, declared, key, nodes, end=end)
-        with Console(stderr=True).status(f"sharing in {name}"):
-            publishing.apply(account, plan, DIST)
-        show_plans([plan])
+        plans.append((account, portfolios.share(account, declared, key, nodes, end=end)))
+    if carry_out(plans, DIST, yes=yes, as_json=as_json, look="") and not end:
+        out.print("shared. Next, in the spoke: seedbed portfolio import")
 
 
 @portfolio.command("import")
 def portfolio_import(
     principals: Annotated[
         list[str] | None,
-        typer.Option("--principal", help="ARN of a role that is to see it; repeatable."),
+        typer.Option("--principal", help="ARN of a role that is to see them; repeatable."),
+    ] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--portfolio", metavar="KEY", help="Which of them it may see; repeatable."),
     ] = None,
     accepted: Annotated[
         list[str] | None,
@@ -83,12 +103,16 @@ def portfolio_import(
     from seedbed import portfolios
     from seedbed.publishing import Account
 
+    if principals and not keys:
+        raise SeedbedError("--principal needs --portfolio: the key of what it may see")
     found, declared = [], declared_here()
     for name in declared.chosen(region):
         account = Account.of(name, profile)
         for id_ in accepted or ():
             portfolios.accept(account, id_)
-        found += [(name, one) for one in portfolios.take(account, declared, principals or ())]
+        found += [
+            (name, one) for one in portfolios.take(account, declared, principals or (), keys or ())
+        ]
     if as_json:
         print(json.dumps([{"region": name, **one.plain()} for name, one in found], indent=2))
     for name, one in () if as_json else found:

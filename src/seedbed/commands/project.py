@@ -11,7 +11,6 @@ from rich.console import Console
 from seedbed.commands.options import (
     Json,
     Profile,
-    Sets,
     account_id,
     declared_here,
     out,
@@ -37,7 +36,10 @@ def project_create(  # noqa: PLR0917 (typer makes options of them)
         typer.Option(metavar="ACCOUNT", help="The hub, for --route s3.", callback=account_id),
     ] = "",
     route: Annotated[str, typer.Option(help="catalog, or s3 for the template in S3.")] = "catalog",
-    sets: Sets = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What the product asks for; repeatable."),
+    ] = None,
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Repeatable.")
     ] = None,
@@ -77,6 +79,9 @@ def project_create(  # noqa: PLR0917 (typer makes options of them)
             else projects.wait(account, name, lambda one: status.update(f"{name}: {one.status}"))
         )
     _tell(made, as_json=as_json)
+    where = made.parameters.get("RepositoryId", "")
+    if made.status == "CreateCompleted" and where and not as_json:
+        out.print(f"Next: clone {where}; its README says how to run it", highlight=False)
 
 
 @project.command("list")
@@ -95,6 +100,9 @@ def project_list(
     found = [projects.show(account, name) for name in projects.every(account)]
     if as_json:
         print(json.dumps([one.plain() for one in found], indent=2))
+        return
+    if not found:
+        out.print(f"no projects in {account.id} {account.region}", highlight=False)
         return
     table = Table("name", "id", "status", "route", "from", box=None)
     for one in found:
@@ -121,7 +129,8 @@ def _here(region: str | None, profile: str | None) -> tuple[Account, Declaration
     from seedbed.publishing import Account
 
     declared = declared_here()
-    return Account.of(region or declared.regions[0], profile), declared
+    (name, *_) = declared.chosen([region] if region else None)
+    return Account.of(name, profile), declared
 
 
 def _tell(made: Project, *, as_json: bool) -> None:

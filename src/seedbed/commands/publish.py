@@ -16,11 +16,9 @@ from seedbed.commands.options import (
     Regions,
     Release,
     Yes,
-    able_to_ask,
-    agreed,
+    carry_out,
     declared_here,
     out,
-    send,
     show_plans,
 )
 
@@ -96,21 +94,9 @@ def publish(
     Shows the plan, asks, then sends exactly the plan's requests. Interrupted anywhere, run it
     again: AWS holds the state.
     """
-    from seedbed.publishing.plan import dump
-
-    if as_json and not yes:
-        able_to_ask(as_json=True, look="`seedbed plan --json`")
     plans = _plans(release, region, profile, prune=prune)
-    if not as_json:
-        show_plans(one for _, one in plans)
-    count = sum(len(one.changes) for _, one in plans)
-    if count and not yes and not agreed(f"Send these {count} requests?"):
-        raise typer.Exit(1)
-    send(plans, release)
-    if as_json:
-        print(dump([one for _, one in plans]))
-    elif count:
-        out.print(f"published: {count} requests sent", highlight=False)
+    if sent := carry_out(plans, release, yes=yes, as_json=as_json, look="`seedbed plan --json`"):
+        out.print(f"published: {sent} requests sent", highlight=False)
 
 
 def _plans(

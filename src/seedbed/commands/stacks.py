@@ -17,6 +17,7 @@ from seedbed.commands.options import (
     Yes,
     able_to_ask,
     agreed,
+    counted,
     declared_here,
     out,
     send,
@@ -200,7 +201,7 @@ def _teardown(
         if remains:
             out.print(REMAINS, markup=False, highlight=False)
     requests = sum(len(one.changes) for _, one in plans)
-    question = f"Send {requests} requests, delete {len(stacks)} stacks?"
+    question = f"Send {counted(requests, 'request')}, delete {counted(len(stacks), 'stack')}?"
     if (stacks or requests) and not yes and not agreed(question):
         raise typer.Exit(1)
     send(plans, DIST)

@@ -16,18 +16,16 @@ from seedbed.publishing.store import VISIBLE, allows
 
 ADMIT = (
     "in the hub: `seedbed bootstrap hub --set OrganizationPaths=...` with a path of this account's "
-    "unit"
+    "unit; if nothing changes, a policy was changed by hand: in CloudFormation's console, Detect "
+    "drift on the hub's stack seedbed-hub-assets, and put it back"
 )
-KEY = (
-    "in the hub: `seedbed bootstrap hub`, whose key policy lets in the same paths; then give this "
-    "role kms:Decrypt on the hub's keys through S3"
-)
+KEY = f"{ADMIT}; this role needs kms:Decrypt on the hub's keys through S3, too"
 
 
 @check("asset bucket", "the bucket that holds releases", "hub")
 def bucket(site: Site) -> Iterator[Finding]:
     if not _is_there(site):
-        yield problem(f"bucket {site.bucket} is missing", "run `seedbed bootstrap hub`")
+        yield problem(f"bucket {site.bucket} is missing", site.bootstrap)
 
 
 @check("CORS", "whether Studio's pages may read the templates", "hub")
@@ -116,8 +114,12 @@ def release(site: Site) -> Iterator[Finding]:
     try:
         manifest = site.release
     except ClientError as error:
-        name = f"s3://{site.bucket}/manifests/{site.version}.json"
-        yield from _unreadable(site, name, error)
+        yield from _unreadable(site, f"s3://{site.bucket}/{site.manifest}", error)
+        return
+    except ValueError:
+        name = f"s3://{site.bucket}/{site.manifest}"
+        again = f"in the hub: `aws s3 rm {name}`, then `seedbed publish` of {site.version} again"
+        yield problem(f"{name} is no manifest", again)
         return
     for item in (*manifest.bundles.values(), *manifest.functions.values()):
         try:
@@ -133,9 +135,12 @@ def release(site: Site) -> Iterator[Finding]:
 def _unreadable(site: Site, what: str, error: ClientError) -> Iterator[Finding]:
     if "kms:" in str(error):
         raise SkipError("the key does not let this account read: see asset key") from None
+    again = f"in the hub: `seedbed publish` of {site.version} again"
     if missing(error):
-        version = site.version
-        yield problem(f"{what} is missing", f"in the hub: `seedbed publish` of {version} again")
+        yield problem(f"{what} is missing", again)
+    elif denied(error) and _reads_templates(site):
+        # S3 denies what is missing to whoever may not list.
+        yield problem(f"{what} is missing or hidden", again)
     elif denied(error) and not site.is_hub:
         yield problem(f"{what}: this account may not read it", ADMIT)
     else:
@@ -164,6 +169,20 @@ def _is_refused(site: Site) -> bool:
         return not site.release
     except ClientError as error:
         return denied(error)
+    except ValueError:
+        return False
+
+
+def _reads_templates(site: Site) -> bool:
+    """Tell whether this account may read any template: then the bucket's policy lets it in."""
+    for key, _, _ in site.studio():
+        name = f"{site.declared.assets.studio_prefix}{key}.yml"
+        try:
+            site.client("s3").head_object(Bucket=site.bucket, Key=name)
+        except ClientError:
+            continue
+        return True
+    return False
 
 
 def _is_there(site: Site) -> bool:

@@ -31,7 +31,7 @@ def organisation_access(site: Site) -> Iterator[Finding]:
     if said != "ENABLED":
         yield problem(
             f"Service Catalog's access to the organisation is {said}",
-            "in the management account: aws servicecatalog enable-aws-organizations-access",
+            "in the management account: `aws servicecatalog enable-aws-organizations-access`",
         )
 
 
@@ -51,8 +51,8 @@ def delegated(site: Site) -> Iterator[Finding]:
     if site.id not in {*ids, master}:
         yield problem(
             f"{site.id} is no delegated administrator of Service Catalog",
-            "in the management account: aws organizations register-delegated-administrator "
-            f"--account-id {site.id} --service-principal {SERVICE}",
+            "in the management account: `aws organizations register-delegated-administrator "
+            f"--account-id {site.id} --service-principal {SERVICE}`",
         )
 
 
@@ -153,7 +153,8 @@ def principals(site: Site) -> Iterator[Finding]:
         elif not found:
             yield problem(
                 f"no role of this account may see {declared.title}",
-                "run `seedbed portfolio import --principal ROLE_ARN` as an administrator",
+                f"as an administrator: `seedbed portfolio import --portfolio {key} "
+                "--principal ROLE_ARN`",
             )
 
 

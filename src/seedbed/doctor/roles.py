@@ -14,7 +14,8 @@ from seedbed.doctor.site import Site, pages
 from seedbed.publishing.observe import INVENTORY_ROLE
 
 CATALOG, STACKS = "servicecatalog.amazonaws.com", "cloudformation.amazonaws.com"
-ROLES_STACK = "seedbed-spoke-roles"
+ROLES_STACK, USERS_STACK = "seedbed-spoke-roles", "seedbed-spoke-users"
+ADMIN_STACK, ADMIN_ROLE = "seedbed-spoke-admin", "seedbed-launch-admin"
 ANYONE = "IAM_ALLOWED_PRINCIPALS"  # Lake Formation's word for: IAM decides
 
 
@@ -22,7 +23,7 @@ ANYONE = "IAM_ALLOWED_PRINCIPALS"  # Lake Formation's word for: IAM decides
 def launch_roles(site: Site) -> Iterator[Finding]:
     for name in _launch_roles(site):
         if site.account.role(name) is None:
-            yield problem(f"role {name} is missing in {site.id}", site.bootstrap)
+            yield problem(f"role {name} is missing in {site.id}", _repair(site, name))
 
 
 @check("launch roles' trust", "who may take the launch roles", "hub", "admin", once=True)
@@ -31,7 +32,7 @@ def trust(site: Site) -> Iterator[Finding]:
         role = site.account.role(name)
         for service in sorted(services) if role else ():
             if not _trusts(role["AssumeRolePolicyDocument"], "Service", service, site.id):
-                yield problem(f"role {name} does not trust {service}", site.bootstrap)
+                yield problem(f"role {name} does not trust {service}", _repair(site, name))
 
 
 @check("inventory role", "the role by which the hub learns what is in use here", "admin", once=True)
@@ -39,16 +40,17 @@ def inventory(site: Site) -> Iterator[Finding]:
     role = site.account.role(INVENTORY_ROLE)
     root = f"arn:{site.account.partition}:iam::{site.hub}:root"
     if role is None:
-        yield problem(f"role {INVENTORY_ROLE} is missing in {site.id}", site.bootstrap)
+        yield problem(f"role {INVENTORY_ROLE} is missing in {site.id}", site.repair(ROLES_STACK))
     elif site.hub and not _trusts(role["AssumeRolePolicyDocument"], "AWS", root, site.id):
-        yield problem(f"role {INVENTORY_ROLE} does not trust the hub {site.hub}", site.bootstrap)
+        say = f"role {INVENTORY_ROLE} does not trust the hub {site.hub}"
+        yield problem(say, f"{site.bootstrap}; if nothing changes, {site.repair(ROLES_STACK)}")
 
 
 @check("users' roles", "the roles that people have in Studio", "hub", "admin", once=True)
 def users_roles(site: Site) -> Iterator[Finding]:
     for name in _users_roles(site):
         if site.account.role(name) is None:
-            yield problem(f"role {name} is missing in {site.id}", site.bootstrap)
+            yield problem(f"role {name} is missing in {site.id}", site.repair(USERS_STACK))
 
 
 @check("permissions", "what the S3 templates ask of users' roles", "hub", "admin", once=True)
@@ -65,6 +67,10 @@ def own_permissions(site: Site) -> Iterator[Finding]:
         raise SkipError(f"{arn} is no role; Studio works as one")
     name = arn.split("/")[1]
     yield from _permitted(site, f"arn:{site.account.partition}:iam::{site.id}:role/{name}")
+
+
+def _repair(site: Site, launch_role: str) -> str:
+    return site.repair(ADMIN_STACK if launch_role == ADMIN_ROLE else ROLES_STACK)
 
 
 def _permitted(site: Site, arn: str) -> Iterator[Finding]:
@@ -90,7 +96,7 @@ def _permitted(site: Site, arn: str) -> Iterator[Finding]:
     if lacking:
         yield problem(
             f"role {name} is not allowed {', '.join(lacking)}",
-            f"attach the policy seedbed-projects to it, or {site.bootstrap}",
+            f"attach the policy seedbed-projects to it; if it has it, {site.repair(USERS_STACK)}",
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from seedbed.bootstrap import SEED
+from seedbed.bootstrap import SEED, SEEDER
 from seedbed.doctor.checks import Finding, SkipError, check, missing, problem
 from seedbed.doctor.site import Site
 
@@ -18,9 +18,9 @@ NAME = "seedbed-seed"  # of the function and of the build
 @check("seeder", "the function and the build that fill a new repository", "hub", "admin")
 def seeder(site: Site) -> Iterator[Finding]:
     if _function(site) is None:
-        yield problem(f"function {NAME} is missing in {site.region}", site.bootstrap)
+        yield problem(f"function {NAME} is missing in {site.region}", site.repair(SEEDER.name))
     if _build(site) is None:
-        yield problem(f"build {NAME} is missing in {site.region}", site.bootstrap)
+        yield problem(f"build {NAME} is missing in {site.region}", site.repair(SEEDER.name))
 
 
 @check("seeder's code", "whether it is the newest release's", "hub", "admin")
@@ -29,7 +29,7 @@ def code(site: Site) -> Iterator[Finding]:
         raise SkipError("no release is known here")
     try:
         made = site.release.functions.get(SEED)
-    except ClientError:
+    except (ClientError, ValueError):
         raise SkipError("the release is not readable: see release") from None
     if made is None:
         raise SkipError("the release holds no seeder")

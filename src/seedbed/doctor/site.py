@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from botocore.exceptions import ClientError
 
+from seedbed.bootstrap import SEEDER
 from seedbed.declaration import Declaration, Portfolio, Product
 from seedbed.errors import SeedbedError
 from seedbed.packaging import Manifest
@@ -116,6 +116,24 @@ class Site:
             return "run `seedbed bootstrap hub`"
         return f"run `seedbed bootstrap spoke --hub {self.hub or 'ACCOUNT'}` as an administrator"
 
+    def repair(self, stack: str) -> str:
+        """Return how to put back what a stack of ours makes.
+
+        CloudFormation compares templates, not what is there: a stack that is deployed leaves as
+        they are the things that somebody deleted or changed by hand.
+        """
+        first = self.declared.regions[0]
+        here = stack == SEEDER.name or self.region == first
+        there = self.account if here else self.account.at(first)
+        try:
+            said = there.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        except ClientError:
+            said = []  # it is not there, or not for this caller
+        if not said or said[0]["StackStatus"] == "REVIEW_IN_PROGRESS":
+            return self.bootstrap
+        gone = f"`aws cloudformation delete-stack --region {there.region} --stack-name {stack}`"
+        return f"it was changed by hand: {gone}; when the stack is gone, {self.bootstrap}"
+
     # Service Catalog
 
     @Fact
@@ -207,16 +225,21 @@ class Site:
         }
         return max(names, key=order, default="")
 
+    @property
+    def manifest(self) -> str:
+        """Return the key of the newest version's manifest."""
+        return f"manifests/{self.version}.json"
+
     @Fact
     def release(self) -> Manifest:
         """Return the manifest of the newest version.
 
         Raises:
             botocore.exceptions.ClientError: it is not readable.
+            ValueError: it is no manifest.
         """
-        key = f"manifests/{self.version}.json"
-        said = self.client("s3").get_object(Bucket=self.bucket, Key=key)
-        return Manifest.model_validate(json.loads(said["Body"].read()))
+        said = self.client("s3").get_object(Bucket=self.bucket, Key=self.manifest)
+        return Manifest.model_validate_json(said["Body"].read())
 
 
 def pages(ask: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from seedbed.bootstrap import SEEDER
 from seedbed.doctor.checks import Finding, SkipError, State, check, problem
 from seedbed.doctor.seeder import NAME
 from seedbed.doctor.site import Site
@@ -22,13 +23,14 @@ ENDED = "FAILED: "  # so servicecatalog/functions/seed/build.py prints why
 REMEDIES = {
     r"PermissionsBoundary|iam:CreateRole": "give PermissionsBoundaryArn: see permissions boundary",
     r"(?i)lake ?formation": "make seedbed-launch an administrator of Lake Formation, or grant it",
-    r"(?i)datazone": "make seedbed-launch an owner of the DataZone project, then create it again",
+    r"(?i)datazone": "make seedbed-launch an owner of the DataZone project",
     r"(?i)connection": "complete the connection and tag it sagemaker=true: see connection",
     r"(?i)not empty|other than this project|holds": "name an empty repository, without README",
     r"(?i)AssumeRole|cannot be assumed|launch role": "run `seedbed bootstrap spoke` here",
+    r"(?i)already exists": "name another with --set, or remove the one that is there",
     r"(?i)GetObject|NoSuchKey|AccessDenied.*s3": "see release and asset key, as an administrator",
 }
-ELSE = "mend what it says, delete the project, then create it again"
+ELSE = "mend what it says"
 
 
 def _remedy(text: str) -> str:
@@ -45,7 +47,8 @@ def project(site: Site) -> Iterator[Finding]:
     message = message or _stack_detail(said).get("StatusMessage", "")
     text = " ".join(f"{status} {message}".split())
     if status.endswith("Failed"):
-        yield problem(text, _remedy(message))
+        again = f"`aws sagemaker delete-project --project-name {site.asked.project}`"
+        yield problem(text, f"{_remedy(message)}; then {again}, and create it again")
     else:
         yield Finding(State.OK, text)
 
@@ -76,7 +79,7 @@ def build(site: Site) -> Iterator[Finding]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise
-        yield problem(f"build {NAME} is missing", site.bootstrap)
+        yield problem(f"build {NAME} is missing", site.repair(SEEDER.name))
         return
     builds = client.batch_get_builds(ids=ids[:LOOKED_AT])["builds"] if ids else []
     mine = [one for one in builds if _seeds(one, id_)]

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from packaging.markers import Marker
 from packaging.version import InvalidVersion, Version
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from seedbed import catalog as catalogs
 from seedbed import cfn, declaration
@@ -46,6 +48,15 @@ IMAGE = {
 }
 TEMPLATE_LIMIT = 1_000_000  # bytes of a template in S3: "CloudFormation quotas"
 Progress = Callable[[str], None]
+VERSION = r"v[0-9][\w.+-]*"
+HOLDS = {"bundles", "functions", "products", "wheelhouse", MANIFEST}  # a release's folder
+KEY = rf"^({'|'.join(sorted(HOLDS - {MANIFEST}))})/[0-9a-f]{{64}}/[\w.+-]+$"
+
+
+def _release_version(text: str) -> str:
+    if not re.fullmatch(VERSION, text) or not _version(text):
+        raise ValueError(f"{text!r} is no version such as v0.2.0")
+    return text
 
 
 class _Strict(BaseModel):
@@ -55,7 +66,7 @@ class _Strict(BaseModel):
 class Object(_Strict):
     """One file of the release: its key in the asset bucket, in which its content's hash stands."""
 
-    key: str
+    key: str = Field(pattern=KEY)
     sha256: str
     size: int
 
@@ -72,7 +83,7 @@ class ProductObject(Object):
 class Manifest(_Strict):
     """All that a release holds. `wheelhouse` is the folder of wheels, empty if none was made."""
 
-    version: str
+    version: Annotated[str, AfterValidator(_release_version)]
     commit: str
     address: str
     products: dict[str, ProductObject]
@@ -110,12 +121,10 @@ def package(
         SeedbedError: HEAD has no version, something is not committed, or a product is wrong.
     """
     commit, tags = _versions(base, version)
-    if output.exists() and not (output / MANIFEST).is_file() and any(output.iterdir()):
-        raise SeedbedError(f"{output}: holds something else than a release: name another folder")
+    _refuse_other(output)
     catalog, declared = catalogs.load(base), declaration.load(base / declaration.FILE)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
-        draft = Draft(base, Path(scratch) / "draft", catalog, tags, progress)
+    with _beside(output) as scratch:
+        draft = Draft(base, scratch / "draft", catalog, tags, progress)
         bundles = draft.bundles(declared)
         wheelhouse, found = draft.wheels() if wheels else ("", {})
         manifest = Manifest(
@@ -131,9 +140,34 @@ def package(
         text = json.dumps(manifest.model_dump(), indent=2, sort_keys=True) + "\n"
         (draft.folder / MANIFEST).write_text(text, "utf-8", newline="\n")
         if output.exists():
-            output.rename(Path(scratch) / "old")
+            output.rename(scratch / "old")
         draft.folder.rename(output)
     return manifest
+
+
+def _refuse_other(output: Path) -> None:
+    """Raise SeedbedError if a folder holds what no release holds: all of it would be replaced."""
+    try:
+        other = sorted({path.name for path in output.iterdir()} - HOLDS) if output.exists() else []
+    except OSError as error:
+        raise SeedbedError(f"--output {output}: {error.strerror}: name another folder") from None
+    if other:
+        raise SeedbedError(
+            f"--output {output}: holds {other[0]}, no release's: name another folder"
+        )
+
+
+@contextmanager
+def _beside(output: Path) -> Iterator[Path]:
+    """Make a folder next to `output` for as long as it takes. Raises SeedbedError."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        made = tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent)
+    except OSError as error:
+        what = f"--output {output}: cannot write to {output.parent}: {error.strerror}"
+        raise SeedbedError(f"{what}: name another folder") from None
+    with made as scratch:
+        yield Path(scratch)
 
 
 @dataclass(frozen=True)
@@ -273,9 +307,12 @@ def read(folder: Path) -> Manifest:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise SeedbedError(f"{path}: missing; run `seedbed package` first") from None
+    except OSError as error:
+        raise SeedbedError(f"{path}: {error.strerror}: package again") from None
     except ValidationError as error:
-        detail = " ".join(str(error).split())[:200]
-        raise SeedbedError(f"{path}: {detail}: package again") from None
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "not a manifest"
+        raise SeedbedError(f"{path}: {where}: {first['msg']}: package again") from None
     for item in manifest.objects():
         file = folder / item.key
         if not file.is_file() or sha256(file.read_bytes()) != item.sha256:
@@ -304,9 +341,12 @@ def _versions(base: Path, version: str | None) -> tuple[str, dict[str, str]]:
     at_head = [tag for tag, at in tags.items() if at == commit]
     if version is None:
         if not at_head:
-            raise SeedbedError(f"HEAD {commit[:12]} has no version tag: tag it, or give --version")
+            major, minor, patch = (*max(map(Version, tags), default=Version("0")).release, 0, 0)[:3]
+            after = f"v{major}.{minor}.{patch + 1}"
+            example = f"`git tag {after}`, or give --version {after}"
+            raise SeedbedError(f"HEAD {commit[:12]} has no version tag: {example}")
         version = max(at_head, key=Version)
-    elif not re.fullmatch(r"v[0-9][\w.+-]*", version) or not _version(version):
+    elif not re.fullmatch(VERSION, version) or not _version(version):
         raise SeedbedError(f"--version is {version!r}: write a version such as v0.2.0")
     elif tags.get(version, commit) != commit:
         raise SeedbedError(f"--version {version} is the tag of another commit: choose a new one")

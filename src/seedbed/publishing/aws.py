@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,13 +12,40 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigParseError,
+    ConnectionError,  # noqa: A004 (botocore's)
+    HTTPClientError,
+    ProfileNotFound,
+)
 
 from seedbed.errors import SeedbedError
 
 # Service Catalog throttles early; the adaptive mode slows down before it is told to.
 CONFIG = Config(retries={"mode": "adaptive", "max_attempts": 10}, user_agent_extra="seedbed")
+# The first question of all: whoever mistyped the address waits seconds, not half a minute.
+FIRST = Config(retries={"mode": "standard", "max_attempts": 3}, user_agent_extra="seedbed")
+LOGIN = "give --profile or set AWS_PROFILE; `aws sso login` renews a session"
+REMEDIES = {  # error code, or botocore's class -> what to do, where the message does not say it
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), LOGIN),
+    **dict.fromkeys(("InvalidClientTokenId", "UnrecognizedClientException"), LOGIN),
+    **dict.fromkeys(("SignatureDoesNotMatch", "AuthFailure", "InvalidAccessKeyId"), LOGIN),
+    **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError"), LOGIN),
+    **dict.fromkeys(("CredentialRetrievalError", "TokenRetrievalError"), LOGIN),
+    **dict.fromkeys(("SSOTokenLoadError", "UnauthorizedSSOTokenError"), LOGIN),
+    **dict.fromkeys(
+        ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"),
+        "ask an administrator for it, or use another profile",
+    ),
+    **dict.fromkeys(
+        ("Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"),
+        "run it again in a minute",
+    ),
+}
 
 
 @dataclass
@@ -37,8 +65,13 @@ class Account:
         Raises:
             SeedbedError: there is no such profile.
         """
-        with told("credentials"):
+        try:
             return cls(boto3.Session(profile_name=profile, region_name=region), region)
+        except ProfileNotFound as error:
+            known = ", ".join(botocore.session.Session().available_profiles) or "none: make one"
+            raise SeedbedError(f"credentials: {error}: there are {known}") from error
+        except ConfigParseError as error:
+            raise SeedbedError(f"credentials: {reason(error)}: mend the file") from error
 
     def at(self, region: str) -> Account:
         """Return the same account in another region; its calls count here too."""
@@ -48,8 +81,12 @@ class Account:
         """Return a client, made once; boto3's making of one is not safe in several threads."""
         with self._making:
             if service not in self._clients:
-                with told(service):
-                    made = self.session.client(service, region_name=self.region, config=CONFIG)
+                config = FIRST if service == "sts" else CONFIG
+                try:
+                    with told(service):
+                        made = self.session.client(service, region_name=self.region, config=config)
+                except ValueError as error:  # botocore's word for an endpoint that is no address
+                    raise SeedbedError(f"{service}: {error}: mend AWS_ENDPOINT_URL") from error
                 made.meta.events.register(f"before-call.{service}", self._count)
                 self._clients[service] = made
             return self._clients[service]
@@ -72,12 +109,8 @@ class Account:
         Raises:
             SeedbedError: there are no credentials, or they have expired.
         """
-        try:
+        with told("credentials"):
             return str(self.client("sts").get_caller_identity()["Account"])
-        except (BotoCoreError, ClientError) as error:
-            text = " ".join(str(error).split())
-            remedy = "give --profile, or set AWS_PROFILE; `aws sso login` renews a session"
-            raise SeedbedError(f"credentials: {text}: {remedy}") from error
 
     @cached_property
     def partition(self) -> str:
@@ -124,4 +157,18 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise SeedbedError(f"{what}: {' '.join(str(error).split())}") from error
+        raise SeedbedError(f"{what}: {reason(error)}") from error
+
+
+def reason(error: BotoCoreError | ClientError) -> str:
+    """Return what AWS or the way to it refuses, and what to do where it does not say."""
+    code, line = type(error).__name__, str(error)
+    if isinstance(error, ClientError):
+        code = error.response["Error"].get("Code", "")
+        line = f"{error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
+    remedy = REMEDIES.get(code, "")
+    if isinstance(error, ConnectionError | HTTPClientError):
+        own = "AWS_ENDPOINT_URL" in os.environ
+        remedy = "does it run? mend or unset AWS_ENDPOINT_URL" if own else "look at the network"
+    line = " ".join(line.split()).rstrip(".: ")
+    return f"{line}: {remedy}" if remedy else line

@@ -218,9 +218,10 @@ Quotas of the spoke (`seedbed doctor --as hub` looks at Service Catalog's):
             )
         if missing := found[0].missing_roles:
             raise SeedbedError(f"role {missing[0]} is missing in {self.spoke.id}")
-        if new := [one.id for one in before if arn not in one.principals]:
-            self.debts.owe(*(self._principal(id_, arn) for id_ in new))
-            portfolios.take(self.spoke, self.declared, [arn])
+        if arn not in found[0].principals:
+            self.debts.owe(self._principal(found[0].id, arn))
+            key = next(k for k, one in self.declared.portfolios.items() if PRODUCT in one.products)
+            portfolios.take(self.spoke, self.declared, [arn], [key])
         return f"{found[0].title}, {len(found[0].products)} products"
 
     def upload(self) -> str:
