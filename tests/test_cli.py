@@ -9,7 +9,7 @@ import typer
 from conftest import TEMPLATES, born, commit, git, make_repository
 from typer.testing import CliRunner
 
-from seedbed import compose
+from seedbed import catalog, cli, compose
 from seedbed.cli import app
 
 NEWER = "The next version says so here.\n"
@@ -93,3 +93,15 @@ def test_every_command_explains_itself_and_what_it_takes(words, command):
     for one in command.params:
         assert one.help, one.name
         assert one.help[:60] in done.stdout, one.name
+
+
+def test_an_interrupt_says_what_to_do(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(catalog, "load", interrupted)
+    monkeypatch.setattr(sys, "argv", ["seedbed", "list"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert "interrupted; what AWS has begun goes on" in capsys.readouterr().err

@@ -494,7 +494,7 @@ def test_a_domain_without_the_templates_is_found(platform, named, view, stated):
     found = of(platform.doctor(view, *(["--domain", domain] if stated else [])), "problem")
     sagemaker.add_tags(ResourceArn=arn, Tags=tags)
     assert [one["check"] for one in found] == ["Studio domain"]
-    assert f"{LOCATION_TAG}=s3://{platform.bucket}/studio/" in found[0]["remedy"]
+    assert f"Key={LOCATION_TAG},Value=s3://{platform.bucket}/studio/" in found[0]["remedy"]
 
 
 def test_another_domain_of_the_account_may_serve_another_purpose(platform, named):
@@ -515,8 +515,8 @@ def test_another_domain_of_the_account_may_serve_another_purpose(platform, named
     [
         ("admin", "pending", "Update pending connection"),
         ("scientist", "pending", "Update pending connection"),
-        ("admin", "untagged", "sagemaker=true"),
-        ("scientist", "untagged", "sagemaker=true"),
+        ("admin", "untagged", "--tags Key=sagemaker,Value=true"),
+        ("scientist", "untagged", "--tags Key=sagemaker,Value=true"),
     ],
 )
 def test_a_connection_that_projects_cannot_use_is_found(platform, view, state, remedy):

@@ -58,6 +58,7 @@ REFUSED = {
     "missing file": ([TEMPLATES[0], "p", "--data-file", "none.yml"], ["--data-file", "none.yml"]),
     "destination holds files": ([TEMPLATES[0], "full"], ["DEST", "not empty"]),
     "destination is a file": ([TEMPLATES[0], "full/file"], ["DEST", "not empty"]),
+    "destination below a file": ([TEMPLATES[0], "full/file/x"], ["DEST: cannot write to"]),
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
 from publishing import CATALOG, DEV, REGION, declared, dump, make_hub, release, tell_usage, writes
 
-from seedbed import publishing
+from seedbed import portfolios, projects, publishing
 from seedbed.errors import SeedbedError
 
 DOMAIN = {
@@ -411,3 +412,91 @@ def whole(sandbox_server, tmp_path_factory):
             patch.setenv(name, value)
         published((release(folder, "v0.1.0"), folder))
         return dump(sandbox_server)
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_is_shared_already_is_told_and_not_asked_for_again(first):
+    published(first)
+    account = publishing.Account.of(REGION)
+    plan = portfolios.share(account, declared(), "projects", [DEV, DEV])
+    assert (plan.changes, len(plan.notes)) == ((), 1)
+    undeclared = "ou-seed-workloadstest"
+    plan = portfolios.share(account, declared(), "projects", [undeclared], end=True)
+    assert (plan.changes, len(plan.notes)) == ((), 1)
+    with pytest.raises(SeedbedError, match="--with is '12': write a unit's id"):
+        portfolios.share(account, declared(), "projects", ["12"])
+
+
+def test_a_principal_sees_the_named_portfolio_only(hub, first, monkeypatch):
+    admin = declared().portfolios["admin"]
+    both = {"admin": admin.model_copy(update={"shares": declared().portfolios["projects"].shares})}
+    wanted = declared().model_copy(update={"portfolios": declared().portfolios | both})
+    published(first, wanted)
+    for name, value in hub.environment("dev").items():
+        monkeypatch.setenv(name, value)
+    account, arn = publishing.Account.of(REGION), "arn:aws:iam:::role/another-team"
+    found = portfolios.take(account, wanted, [arn], ["projects"])
+    assert {one.title for one in found if arn in one.principals} == {"SageMaker Projects"}
+    assert {one.title for one in found} == {"SageMaker Projects", "ML Admin"}
+
+
+@pytest.mark.parametrize(
+    "arn", ["arn:aws:iam:::role/*", "arn:aws:iam::444444444444:role/x", "seedbed-data-scientist"]
+)
+def test_no_wide_or_foreign_principal_is_let_in(hub, arn):
+    before = len(hub.calls(service=CATALOG))
+    with pytest.raises(SeedbedError, match="--principal is"):
+        portfolios.take(publishing.Account.of(REGION), declared(), [arn], ["projects"])
+    assert len(hub.calls(service=CATALOG)) == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("AWS_PROFILE", "nobody", "profile .nobody. could not be found: there are none"),
+        ("AWS_ACCESS_KEY_ID", "AKIA0", "InvalidClientTokenId: .*: give --profile"),
+        ("AWS_ENDPOINT_URL", "nowhere", "Invalid endpoint: nowhere: mend AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1", "mend or unset AWS_ENDPOINT_URL"),
+        ("AWS_CONFIG_FILE", __file__, "Unable to parse config file: .*: mend the file"),
+    ],
+)
+def test_a_wrong_way_to_aws_is_one_line_with_its_remedy(
+    sandbox, monkeypatch, variable, value, says
+):
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    for name, said in sandbox.environment("hub").items():
+        monkeypatch.setenv(name, said)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SeedbedError, match=says) as caught:
+        assert publishing.Account.of(REGION).id
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "product", "says"),
+    [
+        ("a b", "one", "NAME is 'a b'"),
+        ("-a", "one", "NAME is '-a'"),
+        ("a", "three", "--product three: no project is made from it: use one of one, two"),
+        ("a", "four", "use one of one, two"),
+    ],
+)
+def test_what_cannot_be_a_project_is_refused_before_any_call(hub, name, product, says):
+    before = len(hub.calls())
+    with pytest.raises(SeedbedError, match=says):
+        projects.create(publishing.Account.of(REGION), declared(), name, product, {}, hub="")
+    assert len(hub.calls()) == before
+
+
+def test_a_project_that_is_not_there_is_told_with_the_place(hub):
+    with pytest.raises(SeedbedError, match=f"there is none in {hub.account('hub')} {REGION}"):
+        projects.show(publishing.Account.of(REGION), "churn")
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_wrong_hub_is_told_as_such():
+    with pytest.raises(SeedbedError, match=r"--hub: bucket .*444444444444.* is not there"):
+        projects.create(
+            publishing.Account.of(REGION), declared(), "a", "one", {}, hub="4" * 12, route="s3"
+        )

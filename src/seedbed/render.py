@@ -35,8 +35,13 @@ def new(template: str, destination: Path, answers: Mapping[str, Any], *, ask: bo
     destination = destination.absolute()
     if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
         raise SeedbedError(f"DEST: {destination} exists and is not empty; name a new folder")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".seedbed-") as scratch:
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        made = tempfile.TemporaryDirectory(dir=destination.parent, prefix=".seedbed-")
+    except OSError as error:
+        line = f"DEST: cannot write to {destination.parent}: {error.strerror}"
+        raise SeedbedError(f"{line}; name another folder") from None
+    with made as scratch:
         rendered = Path(scratch) / "project"
         _copy(base / "templates" / template, rendered, answers, ask=ask)
         if destination.exists():

@@ -10,7 +10,7 @@ from seedbed.declaration import FILE
 from seedbed.doctor.catalog import PUBLISH
 from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
 from seedbed.doctor.site import Site, pages
-from seedbed.publishing.observe import LOCATION_TAG, domain_tags, tags_of
+from seedbed.publishing.observe import LOCATION_TAG, domain_arn, domain_tags, tags_of
 
 LENT = {"sagemaker": "true"}  # the tag by which an administrator lends a connection to projects
 
@@ -29,14 +29,16 @@ def domain(site: Site) -> Iterator[Finding]:
         named = [site.asked.domain] if site.asked.domain else _domains(site)
         if not named:
             raise SkipError("there is no domain here")
-        remedy = f"as an administrator: aws sagemaker add-tags with {LOCATION_TAG}={location}"
+        remedy = ""
     values = {one: domain_tags(site.account, one).get(LOCATION_TAG) for one in named}
     if not site.is_hub and not site.asked.domain and location in values.values():
         return  # the account's other domains may serve other purposes
     for one, value in values.items():
         if value != location:
             said = f"shows templates of {value}" if value else f"lacks the tag {LOCATION_TAG}"
-            yield problem(f"domain {one} {said}", remedy)
+            arn, tag = domain_arn(site.account, one), f"Key={LOCATION_TAG},Value={location}"
+            own = f"as an administrator: `aws sagemaker add-tags --resource-arn {arn} --tags {tag}`"
+            yield problem(f"domain {one} {said}", remedy or own)
 
 
 def _domains(site: Site) -> list[str]:
@@ -49,12 +51,14 @@ def _domains(site: Site) -> list[str]:
 )
 def connection(site: Site) -> Iterator[Finding]:
     complete = "as an administrator: open the connection in the console, Update pending connection"
-    lend = "as an administrator: tag the connection sagemaker=true"
     found = [site.asked.connection] if site.asked.connection else _connections(site)
     if not found:
         raise SkipError("none is lent to projects: give --connection ARN")
     for arn in found:
-        client = site.client(arn.split(":")[2])
+        service = arn.split(":")[2]
+        client = site.client(service)
+        command = f"aws {service} tag-resource --resource-arn {arn} --tags Key=sagemaker,Value=true"
+        lend = f"as an administrator: `{command}`"
         try:
             state = client.get_connection(ConnectionArn=arn)["Connection"]["ConnectionStatus"]
         except ClientError as error:

@@ -11,7 +11,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from seedbed.errors import SeedbedError
-from seedbed.publishing.aws import Account, told
+from seedbed.publishing.aws import Account, reason, told
 from seedbed.publishing.changes import Change, Plan
 from seedbed.publishing.observe import CATALOG
 
@@ -20,8 +20,8 @@ ARTIFACT_SECONDS = 120
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 ORGANIZATION = (
     "is sharing with the organisation enabled (in its management account: aws servicecatalog "
-    "enable-aws-organizations-access), and the hub a delegated administrator of "
-    "servicecatalog.amazonaws.com? Then run `seedbed publish` again"
+    "enable-aws-organizations-access), and the hub a delegated administrator (aws organizations "
+    "register-delegated-administrator)? `seedbed doctor --as hub` tells; then run it again"
 )
 REMEDIES = {  # error code -> what to do, for those whose message does not say it
     "OperationNotSupportedException": ORGANIZATION,
@@ -90,10 +90,10 @@ def _look_up(answer: Any, path: str) -> str:  # noqa: ANN401
 
 
 def _refusal(change: Change, error: ClientError | BotoCoreError) -> SeedbedError:
-    text = " ".join(str(error).split())
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-    remedy = REMEDIES.get(code, "mend it and run `seedbed publish` again: it goes on from here")
-    return SeedbedError(f"{change.kind} {change.target}: {change.summary}: {text}: {remedy}")
+    remedy = REMEDIES.get(code, "mend it and run the command again: it goes on from here")
+    what = f"{change.kind} {change.target}: {change.summary}"
+    return SeedbedError(f"{what}: {reason(error)}: {remedy}")
 
 
 def _shared(account: Account, change: Change, token: str, pause: Callable[[float], None]) -> None:

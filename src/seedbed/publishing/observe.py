@@ -302,7 +302,7 @@ def _keys(account: Account, bucket: str) -> frozenset[str]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise
-        remedy = "run `seedbed bootstrap hub` there"
+        remedy = f"if {account.id} is the hub, run `seedbed bootstrap hub`; else choose its profile"
         raise SeedbedError(f"asset bucket {bucket}: there is none: {remedy}") from None
 
 
