@@ -7,7 +7,7 @@ BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 say = @printf '\033[1m== %s\033[0m\n'
 
-.PHONY: help setup demo test lint compose check oracle images lock bench platform grants chaos security aws-smoke release-check clean
+.PHONY: help setup demo test lint compose check oracle images lock bench platform pipeline grants chaos security aws-smoke release-check clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ security: setup .venv-security/.synced ## checkov on the stacks and on every pro
 
 platform: setup ## from nothing to projects from every product by both routes, in the sandbox
 	@$(BIN)/pytest tests/test_platform.py --durations=0 --durations-min=1
+
+pipeline: setup ## releases by pushed tags, taken back and retired, in the sandbox (minutes)
+	@$(BIN)/pytest tests/sandbox/pipeline_story.py --durations=0 --durations-min=1
 
 chaos: setup ## kill a publish before and after each of its requests
 	$(say) "killing publishes"

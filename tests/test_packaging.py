@@ -130,6 +130,26 @@ def test_a_changed_template_changes_its_own_products_only(source, manifest, tmp_
         assert same == (declared[key].template != template), key
 
 
+def test_what_the_declaration_says_reaches_the_products_written_by_hand(source, tmp_path):
+    folder = tmp_path / "repository"
+    git(tmp_path, "clone", "--quiet", str(source), str(folder))
+    path = folder / declaration.FILE
+    said = yaml.safe_load(path.read_text()) | {"assets": {"bucket": "our-assets"}}
+    domain = said["portfolios"]["admin"]["products"]["studio-domain"]
+    domain["defaults"] = {"IdleMinutes": "90"}
+    path.write_text(yaml.safe_dump(said, sort_keys=False))
+    commit(folder, "v0.3.0")
+    packaging.package(folder, tmp_path / "dist")
+    asked = products(tmp_path / "dist")["studio-domain"]["Parameters"]
+    assert asked["AssetBucketPrefix"]["Default"] == "our-assets"
+    assert asked["IdleMinutes"]["Default"] == "90"
+    domain["defaults"] = {"IdleMinutes": "5"}
+    path.write_text(yaml.safe_dump(said, sort_keys=False))
+    commit(folder, "v0.4.0")
+    with pytest.raises(SeedbedError, match="studio-domain: defaults: IdleMinutes is '5'"):
+        packaging.package(folder, tmp_path / "dist")
+
+
 def test_a_function_is_a_plain_zip_of_its_folder(release):
     for path in release.glob("functions/*/*.zip"):
         with zipfile.ZipFile(path) as archive:

@@ -216,6 +216,9 @@ BAD = [
     ("dev", "bootstrap spoke --hub 222222222222", "asked here: give --yes, or --plan to look"),
     ("hub", "publish --json", "--json asks nobody: give --yes, or `seedbed plan --json` to look"),
     ("hub", "teardown hub", "nobody can be asked here: give --yes"),
+    ("dev", "teardown hub --yes", "account 333333333333 is a spoke: use the hub's credentials"),
+    ("dev", "project create c --product model-build-s3 --set A=1 --set A=2", "give it once"),
+    ("hub", "bootstrap hub --plan --set AssetBucketPrefix=x", "must be 3 to 27 lower-case"),
     ("hub", "plan --region us-east-1", "--region us-east-1: not declared"),
     ("hub", "plan --release nowhere", "nowhere/manifest.json: missing"),
     ("hub", "portfolio share projects --with ou-aaaa-12345678", "add it to portfolios.projects"),
@@ -262,7 +265,7 @@ def test_a_project_is_listed_and_shown_and_holds_up_a_teardown(desk):
     assert (found["status"], found["route"]) == ("CreateCompleted", "catalog")
     assert found["parameters"]["DataLocation"] == "s3://lake-bucket/churn/"
     assert "CreateCompleted" in desk.run("dev", "project", "show", "shown", role=SCIENTIST)
-    with pytest.raises(SeedbedError, match=r"these roles: delete first:.* shown \(eu-west-1\)"):
+    with pytest.raises(SeedbedError, match=r"these roles: delete first .* shown \(eu-west-1\)"):
         desk.run("dev", "teardown", "spoke", "--hub", desk.hub, "--yes")
 
 

@@ -168,6 +168,7 @@ class Bootstrap:
         rules = self._template(part)["Parameters"]
         found: dict[str, Callable[[], str]] = {
             "HubAccountId": lambda: self.hub,
+            "AssetBucketPrefix": lambda: self.declared.assets.bucket,
             "AssetBucketName": lambda: self.bucket(there.region),
             "AssetKeyArn": lambda: self._asset_key(there),
             "OrganizationPaths": lambda: f"{self._organization(there)}/*",
@@ -186,7 +187,7 @@ class Bootstrap:
         return values
 
     def bucket(self, region: str) -> str:
-        return self.declared.assets.bucket.format(account=self.hub, region=region)
+        return self.declared.assets.name(self.hub, region)
 
     def _organization(self, there: Account) -> str:
         with told("organisation"):
@@ -278,18 +279,26 @@ class Bootstrap:
                 if policy.startswith("Retain"):
                     yield part.name, item["ResourceType"], item["PhysicalResourceId"]
 
-    def published(self) -> Iterator[tuple[str, str]]:
-        """Yield the hub's portfolios by type and id: a release made them, no stack."""
+    def published(self) -> Iterator[str]:
+        """Yield the ids of the hub's portfolios: a release made them, no stack."""
         titles = {one.title for one in self.declared.portfolios.values()}
         for region in self.declared.regions:
             listed = self.account.at(region).every(CATALOG, "list_portfolios", "PortfolioDetails")
             with told(f"portfolios in {region}"):
                 for one in listed:
                     if one["DisplayName"] in titles:
-                        yield "AWS::ServiceCatalog::Portfolio", one["Id"]
+                        yield str(one["Id"])
 
-    def refuse_in_use(self) -> None:
-        """Raise SeedbedError if the account has projects: their deletion needs the launch role."""
+    def refuse_teardown(self) -> None:
+        """Look whether something needs the stacks.
+
+        Raises:
+            SeedbedError: the account has projects, whose deletion needs the launch role; or it is
+                a spoke, not a hub.
+        """
+        there = {name for _, name in self.stacks()} if self.parts is HUB else set()
+        if there and ASSETS.name not in there:
+            raise SeedbedError(f"account {self.account.id} is a spoke: use the hub's credentials")
         found = [
             f"{name} ({region})"
             for region in self.declared.regions
@@ -297,7 +306,8 @@ class Bootstrap:
         ]
         if found:
             verb = "project needs" if len(found) == 1 else f"{len(found)} projects need"
-            raise SeedbedError(f"{verb} these roles: delete first: {', '.join(found)}")
+            how = "in Studio, or aws sagemaker delete-project --project-name NAME"
+            raise SeedbedError(f"{verb} these roles: delete first ({how}): {', '.join(found)}")
 
     def stacks(self) -> list[tuple[str, str]]:
         """Return region and name of each stack that is there, in the order of its removal."""

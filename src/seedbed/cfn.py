@@ -61,10 +61,27 @@ def misfit(rule: Mapping[str, Any], value: str) -> str:
     """Return what is wrong with a parameter's value, in the template's words; empty if it fits."""
     parts = value.split(",") if rule["Type"] == "CommaDelimitedList" else [value]
     for part in parts:
-        fits = re.match(rule.get("AllowedPattern", ""), part, re.ASCII)
-        if not fits or part not in rule.get("AllowedValues", [part]):
+        if not _fits(rule, part):
             return f"{part!r}: it {rule.get('ConstraintDescription', 'does not fit')}"
     return ""
+
+
+def _fits(rule: Mapping[str, Any], value: str) -> bool:
+    """Hold a value against a parameter's constraints: "Parameters", CloudFormation User Guide."""
+    if rule["Type"] == "Number":
+        try:
+            number = float(value)
+        except ValueError:
+            return False
+        low, high = rule.get("MinValue", number), rule.get("MaxValue", number)
+        if not float(low) <= number <= float(high):
+            return False
+    if not int(rule.get("MinLength", 0)) <= len(value) <= int(rule.get("MaxLength", len(value))):
+        return False
+    # A pattern stands for the whole value.
+    whole = re.compile(f"(?:{rule.get('AllowedPattern', '.*')})\\Z", re.ASCII | re.DOTALL)
+    allowed = [str(one) for one in rule.get("AllowedValues", [value])]
+    return bool(whole.match(value)) and value in allowed
 
 
 def walk(value: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401 (any part of a template)

@@ -26,8 +26,8 @@ DOMAIN = r"^d-[a-z0-9-]{1,61}$"
 TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$"
 EMAIL = r"^[^@\s]+@[^@\s]+$"
 ADDRESS = r"^(https://\S+)?$"
-BUCKET = r"^([a-z0-9.-]|\{account\}|\{region\})+$"
-PREFIX = r"^([\w.-]+/)+$"
+BUCKET = r"^[a-z0-9][a-z0-9-]{1,25}[a-z0-9]$"  # AssetBucketPrefix of the stacks
+STUDIO = "studio/"  # below it Studio finds templates; the stacks' policies name it
 WORDS = {  # pattern -> what to write
     ACCOUNT: "an account id: 12 digits, in quotes",
     KEY: "lower-case letters, digits and hyphens, a letter first, 32 at most",
@@ -39,8 +39,7 @@ WORDS = {  # pattern -> what to write
     TOPIC: "an SNS topic's ARN",
     EMAIL: "an email address",
     ADDRESS: "an address that begins with https://, or nothing",
-    BUCKET: "a bucket's name; {account} and {region} are filled in",
-    PREFIX: "a folder in the bucket, such as studio/",
+    BUCKET: "3 to 27 lower-case letters, digits and inner hyphens; account and region follow",
 }
 REMEDIES = {  # kind of pydantic's error -> what to do
     "missing": "missing: write it",
@@ -216,13 +215,17 @@ class Portfolio(_Strict):
 
 
 class Assets(_Strict):
-    """Where the hub's stack keeps what is published; {account} and {region} are filled in.
+    """What the stacks of hub and spokes call the buckets that hold what is published."""
 
-    The policies in servicecatalog/hub and servicecatalog/spoke name both too.
-    """
+    bucket: str = Field(
+        default="seedbed-assets",
+        pattern=BUCKET,
+        description="what the buckets' names begin with; account and region follow",
+    )
 
-    bucket: str = Field(default="seedbed-assets-{account}-{region}", pattern=BUCKET)
-    studio_prefix: str = Field(default="studio/", pattern=PREFIX)
+    def name(self, account: str, region: str) -> str:
+        """Return the name of a hub's bucket in a region."""
+        return f"{self.bucket}-{account}-{region}"
 
 
 class Declaration(_Strict):
@@ -258,8 +261,6 @@ class Declaration(_Strict):
         for what, values in (("portfolio", titles), ("product", names)):
             if twice := _twice(values):
                 raise ValueError(f"title {twice!r} is that of two {what}s: nobody could choose")
-        if len(self.regions) > 1 and "{region}" not in self.assets.bucket:
-            raise ValueError("assets.bucket needs {region}: each region has a bucket of its own")
         return self
 
     def chosen(self, regions: Sequence[str] | None) -> list[str]:

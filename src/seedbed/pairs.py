@@ -5,12 +5,14 @@ from __future__ import annotations
 from seedbed.errors import SeedbedError
 
 
-def parse_pairs(pairs: list[str]) -> dict[str, str]:
-    """Return the values by their keys; raises SeedbedError for a pair without `=`."""
-    values = {}
+def parse_pairs(pairs: list[str], option: str = "--set") -> dict[str, str]:
+    """Return the values by their keys; raises SeedbedError for a pair without `=`, or one twice."""
+    values: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise SeedbedError(f"--set: {pair!r} has no '='; write --set key=value")
+            raise SeedbedError(f"{option}: {pair!r} has no '='; write {option} key=value")
+        if values.get(key, value) != value:
+            raise SeedbedError(f"{option} {key}: {values[key]!r} and {value!r}: give it once")
         values[key] = value
     return values

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from seedbed import cfn
-from seedbed.declaration import Declaration
+from seedbed.declaration import STUDIO, Declaration
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, reason, told
 from seedbed.publishing.observe import CATALOG
@@ -88,8 +88,8 @@ def create(
                 "ProvisioningParameters": given,
             }
         else:
-            bucket = declared.assets.bucket.format(account=hub, region=account.region)
-            key = f"{declared.assets.studio_prefix}{product}.yml"
+            bucket = declared.assets.name(hub, account.region)
+            key = f"{STUDIO}{product}.yml"
             role = declared.products[product].launch_role
             body = _template(account, bucket, key)
             _check(cfn.load(body.decode(), key)["Parameters"], parameters)

@@ -45,6 +45,7 @@ def test_up_status_reset_down(home):
     lifecycle.reset(home)
     assert "QueueUrls" not in made.client("sqs").list_queues()
     assert f"export AWS_ENDPOINT_URL={made.endpoint}\n" in lifecycle.exports(made)
+    assert lifecycle.exports(made).startswith("unset AWS_PROFILE AWS_SESSION_TOKEN\n")
     assert lifecycle.down(home)
     assert gone(pid)
     assert lifecycle.status(home) is None

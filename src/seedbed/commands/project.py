@@ -70,7 +70,7 @@ def project_create(  # noqa: PLR0917 (typer makes options of them)
         parse_pairs(sets or []),
         hub=hub,
         route="s3" if route == "s3" else "catalog",
-        tags=parse_pairs(tags or []),
+        tags=parse_pairs(tags or [], "--tag"),
     )
     with Console(stderr=True).status(f"creating {name}") as status:
         made = (
@@ -97,7 +97,8 @@ def project_list(
     from seedbed import projects
 
     account, _ = _here(region, profile)
-    found = [projects.show(account, name) for name in projects.every(account)]
+    with Console(stderr=True).status("looking"):
+        found = [projects.show(account, name) for name in projects.every(account)]
     if as_json:
         print(json.dumps([one.plain() for one in found], indent=2))
         return
@@ -130,7 +131,9 @@ def _here(region: str | None, profile: str | None) -> tuple[Account, Declaration
 
     declared = declared_here()
     (name, *_) = declared.chosen([region] if region else None)
-    return Account.of(name, profile), declared
+    account = Account.of(name, profile)
+    with Console(stderr=True).status(f"{account.id} {name}"):  # an endpoint that is down: at once
+        return account, declared
 
 
 def _tell(made: Project, *, as_json: bool) -> None:

@@ -31,11 +31,11 @@ bootstrap = typer.Typer(
     help="Deploy the platform's own stacks into this account.", no_args_is_help=True
 )
 teardown = typer.Typer(help="The opposite of bootstrap.", no_args_is_help=True)
+PORTFOLIO = "AWS::ServiceCatalog::Portfolio"
 REMAINS = (
     "What stays holds releases, data or models, or encrypts them. To remove it too: empty and "
     "delete the buckets, then schedule the keys' deletion; what they encrypted is unreadable "
-    "afterwards. Portfolios: `seedbed teardown hub --portfolios`. Projects' buckets, keys and "
-    "model package groups are not touched either."
+    "afterwards. Projects' buckets, keys and model package groups are not touched either."
 )
 
 
@@ -170,6 +170,19 @@ def _execute(change: Change) -> bool:
         raise
 
 
+def _tell_teardown(stacks: list[tuple[str, str]], remains: list[tuple[str, str, str]]) -> None:
+    for region, name in stacks:
+        out.print(f"delete  {name} in {region}", markup=False, highlight=False)
+    for _, type_, id_ in remains:
+        out.print(f"stays   {type_} {id_}", markup=False, highlight=False)
+    if remains:
+        out.print(REMAINS, markup=False, highlight=False)
+    if any(type_ == PORTFOLIO for _, type_, _ in remains):
+        out.print("Portfolios: `seedbed teardown hub --portfolios`")
+    if not stacks:
+        out.print("no stack of ours is here", highlight=False)
+
+
 def _teardown(
     kind: str,
     hub: str | None,
@@ -184,22 +197,17 @@ def _teardown(
     if not yes:
         able_to_ask(as_json=as_json)
     made = _boot(kind, hub, None, profile)
-    made.refuse_in_use()
+    made.refuse_teardown()
     plans = []
     for region in made.declared.regions if portfolios else ():
         account = made.account.at(region)
         plans.append((account, publishing.withdrawal(account, made.declared)))
     stacks, remains = made.stacks(), list(made.remains())
     if kind == "hub" and not portfolios:
-        remains += [("", *one) for one in made.published()]
+        remains += [("", PORTFOLIO, id_) for id_ in made.published()]
     if not as_json:
         show_plans(one for _, one in plans)
-        for region, name in stacks:
-            out.print(f"delete  {name} in {region}", markup=False, highlight=False)
-        for _, type_, id_ in remains:
-            out.print(f"stays   {type_} {id_}", markup=False, highlight=False)
-        if remains:
-            out.print(REMAINS, markup=False, highlight=False)
+        _tell_teardown(stacks, remains)
     requests = sum(len(one.changes) for _, one in plans)
     question = f"Send {counted(requests, 'request')}, delete {counted(len(stacks), 'stack')}?"
     if (stacks or requests) and not yes and not agreed(question):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from seedbed.declaration import FILE
+from seedbed.declaration import FILE, STUDIO
 from seedbed.doctor.catalog import PUBLISH
 from seedbed.doctor.checks import Finding, SkipError, State, check, denied, missing, problem
 from seedbed.doctor.site import Site
@@ -43,7 +43,7 @@ def templates(site: Site) -> Iterator[Finding]:
     _needs_hub(site)
     if site.is_hub and not _is_there(site):
         raise SkipError("there is no asset bucket")
-    names = [f"{site.declared.assets.studio_prefix}{key}.yml" for key, _, _ in site.studio()]
+    names = [f"{STUDIO}{key}.yml" for key, _, _ in site.studio()]
     hidden = []
     for name in names:
         at = {"Bucket": site.bucket, "Key": name}
@@ -89,7 +89,7 @@ def key(site: Site) -> Iterator[Finding]:
     _needs_templates(site)
     _needs_hub(site)
     name = next(
-        (f"{site.declared.assets.studio_prefix}{key}.yml" for key, _, _ in site.studio()), ""
+        (f"{STUDIO}{key}.yml" for key, _, _ in site.studio()), ""
     )
     try:
         site.client("s3").get_object(Bucket=site.bucket, Key=name)["Body"].close()
@@ -176,7 +176,7 @@ def _is_refused(site: Site) -> bool:
 def _reads_templates(site: Site) -> bool:
     """Tell whether this account may read any template: then the bucket's policy lets it in."""
     for key, _, _ in site.studio():
-        name = f"{site.declared.assets.studio_prefix}{key}.yml"
+        name = f"{STUDIO}{key}.yml"
         try:
             site.client("s3").head_object(Bucket=site.bucket, Key=name)
         except ClientError:

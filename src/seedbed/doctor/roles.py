@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from seedbed.declaration import FILE
+from seedbed.declaration import FILE, STUDIO
 from seedbed.doctor.checks import Finding, SkipError, check, denied, problem
 from seedbed.doctor.site import Site, pages
 from seedbed.publishing.observe import INVENTORY_ROLE
@@ -76,7 +76,7 @@ def _repair(site: Site, launch_role: str) -> str:
 def _permitted(site: Site, arn: str) -> Iterator[Finding]:
     partition, name = site.account.partition, arn.rsplit("/", 1)[-1]
     stack = f"arn:{partition}:cloudformation:{site.region}:{site.id}:stack/SP-p-x/x"
-    studio = site.declared.assets.studio_prefix
+    studio = STUDIO
     asked = [("cloudformation:CreateStack", stack), ("cloudformation:TagResource", stack)]
     asked += [("cloudformation:DescribeStacks", stack), ("cloudformation:DeleteStack", stack)]
     if site.hub:
@@ -109,7 +109,7 @@ def _simulated(site: Site, arn: str, action: str, resource: str) -> bool | None:
             f"arn:{site.account.partition}:iam::{site.id}:role/{role}" for role in launch
         ],
         "cloudformation:TemplateUrl": [
-            site.account.object_url(site.bucket, f"{site.declared.assets.studio_prefix}x.yml")
+            site.account.object_url(site.bucket, f"{STUDIO}x.yml")
         ],
         "aws:RequestedRegion": [site.region],
     }

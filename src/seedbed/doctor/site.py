@@ -213,7 +213,7 @@ class Site:
 
     @property
     def bucket(self) -> str:
-        return self.declared.assets.bucket.format(account=self.hub, region=self.region)
+        return self.declared.assets.name(self.hub, self.region)
 
     @property
     def version(self) -> str:

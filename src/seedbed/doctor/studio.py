@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from seedbed.declaration import FILE
+from seedbed.declaration import FILE, STUDIO
 from seedbed.doctor.catalog import PUBLISH
 from seedbed.doctor.checks import Finding, SkipError, check, denied, missing, problem
 from seedbed.doctor.site import Site, pages
@@ -19,7 +19,7 @@ LENT = {"sagemaker": "true"}  # the tag by which an administrator lends a connec
 def domain(site: Site) -> Iterator[Finding]:
     if not site.hub:
         raise SkipError("the hub is not known: give --hub ACCOUNT")
-    location = f"s3://{site.bucket}/{site.declared.assets.studio_prefix}"
+    location = f"s3://{site.bucket}/{STUDIO}"
     if site.is_hub:
         named = [site.asked.domain] if site.asked.domain else site.declared.domains
         if not named:

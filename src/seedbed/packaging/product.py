@@ -87,7 +87,7 @@ def build(
         if parameter not in parameters and not parameter.startswith("AWS::"):
             parameters[parameter] = as_parameter(question)
         answers[key] = {"Ref": parameter}
-    _default(name, parameters, {**FIXED, **defaults})
+    set_defaults(name, parameters, defaults)
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"{title} (template {release['Name']} {release['Version']})",
@@ -269,10 +269,20 @@ def as_parameter(question: Question) -> dict[str, Any]:
     return parameter
 
 
-def _default(name: str, parameters: dict[str, Any], defaults: Mapping[str, str]) -> None:
-    for key, value in defaults.items():
+def set_defaults(
+    name: str,
+    parameters: dict[str, Any],
+    defaults: Mapping[str, str],
+    fixed: Mapping[str, str] = FIXED,
+) -> None:
+    """Give values to a product's parameters; `fixed` are for those that it has.
+
+    Raises:
+        SeedbedError: `defaults` names no parameter, or a value breaks its rules.
+    """
+    for key, value in {**fixed, **defaults}.items():
         if key not in parameters:
-            if key in FIXED:
+            if key in fixed:
                 continue
             known = ", ".join(sorted(parameters))
             raise SeedbedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -211,15 +212,15 @@ class Draft:
         self, declared: Declaration, bundles: Mapping[str, Object]
     ) -> dict[str, ProductObject]:
         """Write the template of each declared product."""
-        made = {}
+        made, prefix = {}, declared.assets.bucket
         for key, item in declared.products.items():
             self.progress(f"product {key}")
             bundled = bundles[item.template].key if item.template else ""
-            text = self._product(key, item, self.version, bundled)
+            text = self._product(key, item, self.version, bundled, prefix)
             if len(text.encode()) > TEMPLATE_LIMIT:
                 raise SeedbedError(f"product {key}: more than {TEMPLATE_LIMIT} bytes: split it")
             source = self._content(item.template) if item.template else ""
-            content = sha256(self._product(key, item, "", source).encode())
+            content = sha256(self._product(key, item, "", source, prefix).encode())
             stored = self._put("products", f"{key}.yml", text.encode())
             made[key] = ProductObject(**stored.model_dump(), content=content)
         return made
@@ -231,15 +232,18 @@ class Draft:
         house = f"wheelhouse/{sha256(listing.encode())}/"
         return house, {name: self._write(f"{house}{name}", c) for name, c in files.items()}
 
-    def _product(self, key: str, item: Product, version: str, bundled: str) -> str:
+    def _product(self, key: str, item: Product, version: str, bundled: str, prefix: str) -> str:
         """Return a product's template: made from the project's, or the one written by hand."""
         if not item.template:
             path = self.base / "servicecatalog" / "products" / f"{key}.yml"
             if not path.is_file():
                 raise SeedbedError(f"product {key}: {path} is missing: write it or name a template")
             text = path.read_text("utf-8")
-            cfn.load(text, str(path))
-            return text
+            template = cfn.load(text, str(path))
+            before = copy.deepcopy(template)
+            fixed = {"AssetBucketPrefix": prefix}
+            product.set_defaults(key, template.get("Parameters", {}), item.defaults, fixed)
+            return text if template == before else f"{MADE}\n{cfn.dump(template)}"
         infra = self.base / "templates" / item.template / BODY / "infra"
         files = {stem: _load(infra / f"{stem}.yml") for stem in STACKS}
         files["seed"] = _load(self.base / SEED)

@@ -121,7 +121,7 @@ def observe(account: Account, declared: Declaration, stable: Iterable[str]) -> O
             our tag.
         botocore.exceptions.ClientError: AWS refuses.
     """
-    bucket = declared.assets.bucket.format(account=account.id, region=account.region)
+    bucket = declared.assets.name(account.id, account.region)
     keys = _keys(account, bucket)
     catalog = "service-catalog" in declared.targets
     found = _portfolios(account, declared) if catalog else {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seedbed.declaration import Declaration
+from seedbed.declaration import STUDIO, Declaration
 from seedbed.errors import SeedbedError
 from seedbed.packaging import MANIFEST, Manifest
 from seedbed.packaging.archive import sha256
@@ -40,7 +40,7 @@ def stable(declared: Declaration, manifest: Manifest, folder: Path) -> dict[str,
         for key, product in declared.products.items():
             if product.studio and key in manifest.products:
                 made = manifest.products[key]
-                wanted[f"{declared.assets.studio_prefix}{key}.yml"] = made.key, made.content
+                wanted[f"{STUDIO}{key}.yml"] = made.key, made.content
     return wanted
 
 
@@ -63,7 +63,7 @@ def changes(
             rules = {"Bucket": seen.bucket, "CORSConfiguration": {"CORSRules": [*seen.cors, CORS]}}
             say = "let Studio's pages read templates"
             early.append(Change("bucket", seen.bucket, say, "s3", "PutBucketCors", rules))
-        location = f"s3://{seen.bucket}/{declared.assets.studio_prefix}"
+        location = f"s3://{seen.bucket}/{STUDIO}"
         for domain, tags in seen.domains.items():
             if tags.get(LOCATION_TAG) != location:
                 pairs = [{"Key": LOCATION_TAG, "Value": location}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from seedbed.declaration import Declaration, Shares
+from seedbed.declaration import STUDIO, Declaration, Shares
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
 from seedbed.publishing.changes import Change, Plan
@@ -53,7 +53,7 @@ def withdrawal(account: Account, declared: Declaration) -> Plan:
         for key, product in sorted(seen.undeclared.items()):
             _refuse_in_use(seen, key, product.id)
     offers = Offers(seen, lambda _: (set(), []))  # asked already
-    changes = list(_unseen(seen, declared))
+    changes = list(_unseen(seen))
     for key, portfolio in sorted(seen.portfolios.items()):
         nothing = emptied.portfolios[key]
         changes += offers.principals(key, nothing)
@@ -73,7 +73,7 @@ def withdrawal(account: Account, declared: Declaration) -> Plan:
     return Plan(account.id, account.region, tuple(changes), tuple(notes), calls)
 
 
-def _unseen(seen: Observed, declared: Declaration) -> Iterator[Change]:
+def _unseen(seen: Observed) -> Iterator[Change]:
     """Yield what ends that Studio shows the templates in S3."""
     for domain, tags in seen.domains.items():
         if LOCATION_TAG in tags:
@@ -81,7 +81,7 @@ def _unseen(seen: Observed, declared: Declaration) -> Iterator[Change]:
             say = "show no templates of S3"
             yield Change("domain", domain, say, "sagemaker", "DeleteTags", request)
     for key in sorted(seen.keys):
-        if key.startswith(declared.assets.studio_prefix):
+        if key.startswith(STUDIO):
             at = {"Bucket": seen.bucket, "Key": key}
             yield Change("object", key, "delete", "s3", "DeleteObject", at)
 

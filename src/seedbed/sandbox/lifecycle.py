@@ -105,7 +105,10 @@ def down(home: Path = HOME) -> bool:
 
 def exports(sandbox: Sandbox, account: str = "hub") -> str:
     """Return the shell lines that point any AWS client at the sandbox."""
-    lines = [f"export {name}={value}" for name, value in sandbox.environment(account).items()]
+    told = sandbox.environment(account)
+    others = {"AWS_PROFILE", "AWS_SESSION_TOKEN"} - told.keys()  # these would take precedence
+    lines = [f"unset {' '.join(sorted(others))}"] if others else []
+    lines += [f"export {name}={value}" for name, value in told.items()]
     return "\n".join(lines) + "\n"
 
 

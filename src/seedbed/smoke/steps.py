@@ -290,7 +290,7 @@ Quotas of the spoke (`seedbed doctor --as hub` looks at Service Catalog's):
             SeedbedError: there are projects.
         """
         made = self._boot(kind)
-        made.refuse_in_use()
+        made.refuse_teardown()
         listed = [(type_, id_) for _, type_, id_ in made.remains()]
         made.teardown(self.debts.progress)
         self.debts.owe(*self.debts.removable(made.account, listed, self.flags[kind]))
