@@ -11,6 +11,7 @@ from cfn_stacks import TRUST
 ACCOUNT = "333333333333"
 ARN = "arn:aws:{}:eu-west-1:" + ACCOUNT + ":{}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/seedbed-admin"
+BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 KEY = ARN.format("kms", "key/01234567-89ab-cdef-0123-456789abcdef")
 ANYONE = {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
 LIFECYCLE = json.dumps({"rules": [{
@@ -41,6 +42,7 @@ class Case:
     then: Any = None
     beside: dict[str, Any] = field(default_factory=dict)
     lacks: str = ""  # the operation that moto lacks and a service of ours will bring
+    stays: bool = False  # what it sets is left when it goes
 
 
 CASES = [
@@ -109,11 +111,28 @@ CASES = [
     Case(
         "AWS::S3::Bucket",
         {"NotificationConfiguration": {"QueueConfigurations": [
-            {"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["Q", "Arn"]},
+            {"Event": "s3:ObjectCreated:*",
+             "Queue": {"Fn::Select": [0, [{"Fn::GetAtt": ["Q", "Arn"]}, {"Ref": "Allowed"}]]},
              "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "in/"}]}}}]}},
         ("s3", "get_bucket_notification_configuration", {"Bucket": "$"},
          "QueueConfigurations[].[Events[0], Filter.Key.FilterRules[0].Value]"),
-        [["s3:ObjectCreated:*", "in/"]], beside={"Q": {"Type": "AWS::SQS::Queue"}},
+        [["s3:ObjectCreated:*", "in/"]],
+        beside={"Q": {"Type": "AWS::SQS::Queue"}, "Allowed": {
+            "Type": "AWS::SQS::QueuePolicy", "Properties": {
+                "Queues": [{"Ref": "Q"}],
+                "PolicyDocument": statement(
+                    "sqs:SendMessage", Principal={"Service": "s3.amazonaws.com"})}}},
+    ),
+    Case(
+        "AWS::S3::Bucket",
+        {"AccessControl": "LogDeliveryWrite",
+         "OwnershipControls": {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}},
+        ("s3", "get_bucket_acl", {"Bucket": "$"}, "Grants[].Permission"),
+        ["FULL_CONTROL", "WRITE", "READ_ACP"],
+    ),
+    Case(
+        "AWS::S3::Bucket", {"AccessControl": "BucketOwnerFullControl"},
+        ("s3", "get_bucket_acl", {"Bucket": "$"}, "Grants[].Permission"), ["FULL_CONTROL"],
     ),
     Case(
         "AWS::S3::BucketPolicy", {"Bucket": {"Ref": "B"}, "PolicyDocument": bucket_policy("s3:*")},
@@ -149,12 +168,12 @@ CASES = [
     Case(
         "AWS::IAM::Role",
         {"AssumeRolePolicyDocument": TRUST, "Description": "d", "MaxSessionDuration": 7200,
-         "PermissionsBoundary": ROLE.replace("role/", "policy/"), "Tags": TAGS,
+         "PermissionsBoundary": BOUNDARY, "Tags": TAGS,
          "Policies": [{"PolicyName": "p", "PolicyDocument": statement("s3:Get*")}]},
         ("iam", "get_role", {"RoleName": "$"},
          ("Role.[Description, MaxSessionDuration, Tags[0].Value, "
           "PermissionsBoundary.PermissionsBoundaryArn, AssumeRolePolicyDocument]")),
-        ["d", 7200, "ml", ROLE.replace("role/", "policy/"), TRUST],
+        ["d", 7200, "ml", BOUNDARY, TRUST],
         {"Description": None, "MaxSessionDuration": 3600, "PermissionsBoundary": None, "Tags": []},
         ["", 3600, None, None, TRUST],
     ),

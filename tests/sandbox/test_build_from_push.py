@@ -40,6 +40,7 @@ LIVE = [
     (*inline("pipeline", "pipeline#Build"), "codebuild:StartBuild"),
     (*inline("build", "codebuild#Source"), "s3:GetObject"),
     (*inline("build", "codebuild#Logs"), "logs:PutLogEvents"),
+    (role("build"), policy(f"{ID}-build-eu-west-1#FindCode"), "s3:ListBucket"),
     (*inline("execution", "jobs#Processing"), "sagemaker:CreateProcessingJob"),
     (*inline("execution", "jobs#Logs"), "logs:PutLogEvents"),
     ("key", "policy#Account", "kms:*"),

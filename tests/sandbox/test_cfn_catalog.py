@@ -136,7 +136,7 @@ def test_a_share_of_feature_groups_is_refused(platform):
     events = sandbox.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
     (failed,) = [one for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
     assert failed["ResourceType"] == "AWS::RAM::ResourceShare"
-    assert "cannot share the selected resource type" in failed["ResourceStatusReason"]
+    assert "permissionArns of ram:CreateResourceShare" in failed["ResourceStatusReason"]
 
 
 def test_no_stack_is_forgotten():

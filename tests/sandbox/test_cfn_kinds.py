@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import cfn_cases
+import cfn_cases_api
 import cfn_cases_more
 import jmespath
 import pytest
 from botocore.exceptions import ClientError
-from cfn_stacks import create, delete, history, physical, reason, update
+from cfn_stacks import create, delete, history, one, physical, reason, update
 
-CASES = cfn_cases.CASES + cfn_cases_more.CASES
+CASES = cfn_cases.CASES + cfn_cases_more.CASES + cfn_cases_api.CASES
 
 
 def names():
@@ -64,7 +65,29 @@ def test_a_type(sandbox, case):
         assert "NotImplementedInSandbox" in told
         return
     assert not cf.describe_stacks()["Stacks"], history(cf, stack["StackId"])
+    if case.stays:
+        assert look(sandbox, case, asked) == case.shown
+        return
     try:
         assert look(sandbox, case, asked) in (None, [], {}, 0) or case.kind == "AWS::KMS::Key"
     except ClientError as error:
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404)  # noqa: PT017
+
+
+def test_a_membership_goes_with_its_stack(sandbox):
+    cf, iam = sandbox.client("cloudformation"), sandbox.client("iam")
+    iam.create_user(UserName="u")
+    iam.create_group(GroupName="g")
+    create(cf, "s", one("AWS::IAM::UserToGroupAddition", {"GroupName": "g", "Users": ["u"]}))
+    assert [each["GroupName"] for each in iam.list_groups_for_user(UserName="u")["Groups"]] == ["g"]
+    delete(cf, "s")
+    assert iam.list_groups_for_user(UserName="u")["Groups"] == []
+
+
+def test_an_acl_needs_ownership_that_allows_it(sandbox):
+    cf = sandbox.client("cloudformation")
+    enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    asked = {"AccessControl": "LogDeliveryWrite", "OwnershipControls": enforced}
+    create(cf, "s", one("AWS::S3::Bucket", asked))
+    assert "Thing (AWS::S3::Bucket): property AccessControl" in reason(cf, "s")
+    assert sandbox.client("s3").list_buckets()["Buckets"] == []

@@ -7,8 +7,21 @@ import json
 import zipfile
 from pathlib import Path
 
-from access import make_role, trusting
-from cfn_stacks import ALL, delete, history, outputs, parameters, physical, settle
+from access import make_role, refused, trusting
+from cfn_stacks import (
+    ALL,
+    QUEUE,
+    body,
+    create,
+    delete,
+    history,
+    one,
+    outputs,
+    parameters,
+    physical,
+    reason,
+    settle,
+)
 
 TEMPLATES = Path(__file__).with_name("templates")
 GIVEN = parameters({"SageMakerProjectName": "churn", "SageMakerProjectId": "p-1abc"})
@@ -109,6 +122,74 @@ def test_a_repository_and_a_function_that_a_parameter_names(sandbox, cf):
     (project,) = sandbox.client("codebuild").batch_get_projects(names=[name])["projects"]
     assert project["vpcConfig"]["subnets"] == ["subnet-1", "subnet-2"]
     assert delete(cf, "s")["StackStatus"] == "DELETE_COMPLETE"
+
+
+def test_an_api_as_the_cdk_writes_it(sandbox, cf):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("python/shared.py", "")
+    s3, place = sandbox.client("s3"), {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="seedcode", CreateBucketConfiguration=place)
+    s3.put_object(Bucket="seedcode", Key="layer.zip", Body=packed.getvalue())
+    told = outputs(complete(cf, "api"))
+    api = physical(cf, "s", "Api")
+    assert told["Url"] == f"https://{api}.execute-api.eu-west-1.amazonaws.com/dev/"
+    gateway = sandbox.client("apigateway")
+    proxy = {"restApiId": api, "resourceId": physical(cf, "s", "Proxy"), "httpMethod": "ANY"}
+    uri = gateway.get_integration(**proxy)["uri"]
+    assert f":function:{physical(cf, 's', 'Function')}/invocations" in uri
+    (stage,) = gateway.get_stages(restApiId=api)["item"]
+    assert stage["deploymentId"] == physical(cf, "s", "Deployment")
+    assert physical(cf, "s", "CDKMetadata").startswith("s-CDKMetadata-")
+    assert delete(cf, "s")["StackStatus"] == "DELETE_COMPLETE"
+    assert sandbox.client("lambda").list_layers()["Layers"] == []
+    assert gateway.get_rest_apis()["items"] == []
+
+
+def test_aws_own_launch_policy_makes_a_stack_of_a_project(sandbox):
+    role = make_role(sandbox, "launch")
+    policy = "arn:aws:iam::aws:policy/AmazonSageMakerAdmin-ServiceCatalogProductsServiceRolePolicy"
+    sandbox.client("iam").attach_role_policy(RoleName="launch", PolicyArn=policy)
+    cf = sandbox.become("cloudformation", role)
+    said = {
+        "StackName": "SC-1",
+        "TemplateBody": body(one("AWS::S3::Bucket", {"BucketName": "sagemaker-project-p-1"})),
+    }
+    with refused("AccessDenied", "cloudformation:TagResource"):
+        cf.create_stack(**said, Tags=[{"Key": "team", "Value": "ml"}])
+    cf.create_stack(**said, Tags=[{"Key": "sagemaker:project-name", "Value": "churn"}])
+    assert settle(cf, "SC-1")["StackStatus"] == "CREATE_COMPLETE"
+    tagged = sandbox.client("s3").get_bucket_tagging(Bucket="sagemaker-project-p-1")["TagSet"]
+    assert tagged == [{"Key": "sagemaker:project-name", "Value": "churn"}]
+
+
+def test_a_layer_of_nobody_here_is_named(sandbox, cf):
+    layer = "arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertoolsPython:4"
+    role = make_role(sandbox, "runner", trust=trusting({"Service": "lambda.amazonaws.com"}))
+    function = {
+        "Role": role, "Runtime": "python3.13", "Handler": "index.handler", "Layers": [layer],
+        "Code": {"ZipFile": "handler = print"},
+    }  # fmt: skip
+    stack = create(cf, "s", one("AWS::Lambda::Function", function))
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert f"Thing (AWS::Lambda::Function): property Layers: {layer}" in reason(cf, "s")
+
+
+def test_the_serverless_transform_has_to_have_nothing_to_write(cf):
+    own = {"Handler": "index.handler", "Runtime": "python3.13", "InlineCode": "handler = print"}
+    sections = {"Transform": "AWS::Serverless-2016-10-31"}
+    cf.create_stack(StackName="s", TemplateBody=body(one(QUEUE), **sections), Capabilities=ALL)
+    assert settle(cf, "s")["StackStatus"] == "CREATE_COMPLETE"
+    with refused("NotImplementedInSandbox", "Thing (AWS::Serverless::Function)", "Transform"):
+        text = body(one("AWS::Serverless::Function", own), **sections)
+        cf.create_stack(StackName="t", TemplateBody=text, Capabilities=ALL)
+
+
+def test_a_type_that_no_service_makes_is_named(cf):
+    kind = "AWS::Cassandra::Keyspace"
+    with refused("NotImplementedInSandbox", f"Thing: type {kind} is not emulated") as caught:
+        cf.create_stack(StackName="s", TemplateBody=body(one(kind)))
+    assert len(str(caught.value)) < 300, "not every service that there is"
 
 
 def test_a_property_that_nothing_carries_out_is_named(cf):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from access import allow, make_role, refused
+from access import allow, document, make_role, refused
 from botocore.exceptions import ClientError
 from cfn_stacks import (
     QUEUE,
@@ -310,7 +310,8 @@ def test_stacks_of_accounts_and_regions_are_apart(cf, sandbox):
 def test_events_reach_the_topics_that_are_named(cf, sandbox, sqs):
     sns = sandbox.client("sns")
     topic = sns.create_topic(Name="t")["TopicArn"]
-    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    let = document(allow("sqs:SendMessage", Principal={"Service": "sns.amazonaws.com"}))
+    url = sqs.create_queue(QueueName="told", Attributes={"Policy": let})["QueueUrl"]
     arn = attribute(sqs, url, "QueueArn")
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     create(cf, "s", one(QUEUE), NotificationARNs=[topic])

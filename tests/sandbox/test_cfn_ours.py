@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from access import allow, document
 from cfn_stacks import ALL, delete, history, outputs, parameters, reason, settle
 from readback import read_stack
 
@@ -66,6 +67,7 @@ def deployed(tmp_path_factory):
     server = Server(world).start()
     sandbox = Sandbox(world.endpoint, world.folder, world.organisation)
     have = dict(GIVEN)
+    sandbox.client("iam").create_policy(PolicyName="boundary", PolicyDocument=document(allow("*")))
     cf = sandbox.client("cloudformation")
     for name, path in STACKS.items():
         text = (LAYERS / path).read_text(encoding="utf-8")

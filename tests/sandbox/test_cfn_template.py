@@ -161,7 +161,10 @@ def test_short_tags_and_dates_are_read():
         ("a: b: c", "not well-formed"),
         (RESOURCES + "Ressources: {}", "Ressources"),
         ("Resources: {T: {Type: A}, T: {Type: B}}", "duplicate key 'T'"),
-        (RESOURCES + "Transform: AWS::Serverless-2016-10-31", "AWS::Serverless-2016-10-31 is not"),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Api}}\nTransform: AWS::Serverless-2016-10-31",
+            r"F \(AWS::Serverless::Api\): Transform AWS::Serverless-2016-10-31 is not emulated",
+        ),
         (RESOURCES + "Transform: [MyMacro]", "Transform MyMacro is not emulated"),
     ],
 )

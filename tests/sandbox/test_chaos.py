@@ -143,3 +143,32 @@ def test_reset_calms(sandbox):
 def test_a_wrong_rule_is_told(sandbox, rule, word):
     with pytest.raises(SeedbedError, match=word):
         sandbox.chaos(rule)
+
+
+SLIPS = {
+    "operation": ({"match": "s3:PutObjct"}, "PutObjct"),
+    "service": ({"match": "sss:PutObject"}, "sss"),
+    "no API call": ({"match": "codecommit:GitPull"}, "GitPull"),
+    "account": ({"match": "s3:*", "account": "devv"}, "devv"),
+    "rate": ({"match": "s3:*", "rate": 2}, "rate"),
+    "at": ({"match": "s3:*", "at": 1}, "at"),
+    "times": ({"match": "s3:*", "times": "2"}, "times"),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_rule_that_could_never_strike_is_refused(sandbox, name):
+    rule, word = SLIPS[name]
+    with pytest.raises(SeedbedError, match=word):
+        sandbox.chaos({"kind": "fail", **rule})
+    assert sandbox.struck() == []
+
+
+def test_an_account_is_given_by_name_too(sandbox, sqs):
+    sandbox.chaos({"match": "sqs:ListQueues", "kind": "fail", "account": "test"})
+    sqs.list_queues()
+    sandbox.chaos({"match": "sqs:ListQueues", "kind": "fail", "account": "dev"})
+    with refused("InternalServerException"):
+        sqs.list_queues()
+    (rule,) = sandbox.struck()
+    assert (rule["seen"], rule["struck"]) == (1, 1)

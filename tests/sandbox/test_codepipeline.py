@@ -238,7 +238,7 @@ def test_a_new_pipeline_runs_and_waits_for_approval(sandbox, client, simple):
     client.create_pipeline(pipeline=simple)
     token = waits(client)
     with refused("InvalidApprovalTokenException"):
-        answer(client, "Approved", "wrong")
+        answer(client, "Approved", "00000000-0000-0000-0000-000000000000")
     answer(client, "Approved", token)
     assert ended(client) == "Succeeded"
     with refused("ApprovalAlreadyCompletedException"):
@@ -284,7 +284,8 @@ def test_an_approval_ends_by_itself(sandbox, client, simple):
 def test_an_approval_is_told_to_a_topic(sandbox, client, simple):
     topic = sandbox.client("sns").create_topic(Name="approvals")["TopicArn"]
     sqs = sandbox.client("sqs")
-    queue = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    let = document(allow("sqs:SendMessage", Principal={"Service": "sns.amazonaws.com"}))
+    queue = sqs.create_queue(QueueName="heard", Attributes={"Policy": let})["QueueUrl"]
     sandbox.client("sns").subscribe(
         TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:eu-west-1:{DEV}:heard"
     )

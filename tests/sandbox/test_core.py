@@ -574,8 +574,8 @@ def test_moto_s_names_are_resolved(world):
     athena.create_work_group(
         Name="g", Configuration={"ResultConfiguration": {"OutputLocation": "s3://b/"}}
     )
-    query = athena.start_query_execution(QueryString="select 1", WorkGroup="g")
-    assert lookup.workgroup(dev, REGION, query["QueryExecutionId"]) == "g"
+    query = athena.create_named_query(Name="q", Database="d", QueryString="select 1", WorkGroup="g")
+    assert lookup.workgroup(dev, REGION, query["NamedQueryId"]) == "g"
     assert lookup.workgroup(dev, REGION, "none") is None
 
 

@@ -7,9 +7,11 @@ import json
 import subprocess
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from access import allow, make_role, refused
+from botocore.exceptions import ClientError
 
 REPOSITORY = "arn:aws:codecommit:eu-west-1:333333333333:churn"
 AWS_URL = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos"
@@ -402,3 +404,25 @@ def test_a_stack_seeds_a_repository(sandbox, git, codecommit):
     cf.delete_stack(StackName="s")
     with refused("RepositoryDoesNotExistException"):
         codecommit.get_repository(repositoryName="seeded")
+
+
+def test_a_repository_that_goes_while_it_is_read_does_not_exist(sandbox):
+    client = sandbox.client("codecommit")
+    put = [{"filePath": "a", "fileContent": b"x"}]
+
+    def read_until_gone(name, commit):
+        while True:
+            try:
+                client.get_commit(repositoryName=name, commitId=commit)
+            except ClientError as error:
+                return error.response["Error"]["Code"]
+
+    codes = []
+    with ThreadPoolExecutor() as pool:
+        for name in "abcdef":
+            client.create_repository(repositoryName=name)
+            made = client.create_commit(repositoryName=name, branchName="main", putFiles=put)
+            reads = [pool.submit(read_until_gone, name, made["commitId"]) for _ in range(3)]
+            client.delete_repository(repositoryName=name)
+            codes += [read.result() for read in reads]
+    assert set(codes) == {"RepositoryDoesNotExistException"}

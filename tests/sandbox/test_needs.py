@@ -218,6 +218,21 @@ CASES = [
     ("ec2", "DescribeSubnets", {}, [("ec2:DescribeSubnets", "*")]),
     ("cloudwatch", "PutMetricData", {"Namespace": "n"}, [("cloudwatch:PutMetricData", "*")]),
     ("sts", "GetCallerIdentity", {}, []),
+    (
+        "apigateway",
+        "CreateStage",
+        {"restApiId": "a", "stageName": "s", "deploymentId": "d"},
+        [("apigateway:POST", "arn:aws:apigateway:eu-west-1::/restapis/a/stages")],
+    ),
+    (
+        "apigateway",
+        "UpdateAccount",
+        {"patchOperations": [{"op": "replace", "path": "/cloudwatchRoleArn", "value": ROLE}]},
+        [
+            ("apigateway:PATCH", "arn:aws:apigateway:eu-west-1::/account"),
+            ("iam:PassRole", ROLE),
+        ],
+    ),
 ]
 
 
@@ -231,6 +246,13 @@ def test_a_call_is_judged_by(service, operation, params, expected):
 def test_the_owner_is_told():
     (need,) = needs(asked("s3", "GetObject", Bucket="hubs", Key="k"))
     assert need.owner == HUB
+
+
+def test_a_new_stack_is_tagged_by_the_tags_it_is_given():
+    tags = [{"Key": "Team", "Value": "ml"}]
+    made, tagged = needs(asked("cloudformation", "CreateStack", StackName="s", Tags=tags))
+    assert (made.context, tagged.action) == ({}, "cloudformation:TagResource")
+    assert tagged.context == {"aws:resourcetag/team": ("ml",)}
 
 
 def test_an_action_that_aws_lacks_is_undecided():

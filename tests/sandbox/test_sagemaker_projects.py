@@ -280,3 +280,19 @@ def test_the_portfolio_is_a_switch(sandbox):
     assert other.get_sagemaker_servicecatalog_portfolio_status()["Status"] == "Disabled"
     client.disable_sagemaker_servicecatalog_portfolio()
     assert status()["Status"] == "Disabled"
+
+
+def test_the_portfolio_is_shared_with_who_enables_it(sandbox):
+    client, catalog = sandbox.client("sagemaker"), sandbox.client("servicecatalog")
+    client.enable_sagemaker_servicecatalog_portfolio()
+    client.enable_sagemaker_servicecatalog_portfolio()
+    (found,) = catalog.list_accepted_portfolio_shares()["PortfolioDetails"]
+    assert found["ProviderName"] == "Amazon SageMaker"
+    role = make_role(sandbox, "studio")
+    catalog.associate_principal_with_portfolio(
+        PortfolioId=found["Id"], PrincipalARN=role, PrincipalType="IAM"
+    )
+    listed = catalog.list_principals_for_portfolio(PortfolioId=found["Id"])
+    assert [one["PrincipalARN"] for one in listed["Principals"]] == [role]
+    client.disable_sagemaker_servicecatalog_portfolio()
+    assert catalog.list_accepted_portfolio_shares()["PortfolioDetails"] == []

@@ -241,11 +241,13 @@ def test_lifecycle_configurations_and_code_repositories(studio):
         "StudioLifecycleConfigs"
     ]
     studio.delete_studio_lifecycle_config(StudioLifecycleConfigName="idle")
-    git = {"RepositoryUrl": "https://git.example.com/a", "Branch": "main", "SecretArn": "arn:x"}
+    place = "arn:aws:secretsmanager:eu-west-1:333333333333:secret:"
+    git = {"RepositoryUrl": "https://git.example.com/a", "Branch": "main"}
+    git["SecretArn"] = f"{place}x"
     studio.create_code_repository(CodeRepositoryName="code", GitConfig=git)
-    studio.update_code_repository(CodeRepositoryName="code", GitConfig={"SecretArn": "arn:y"})
+    studio.update_code_repository(CodeRepositoryName="code", GitConfig={"SecretArn": f"{place}y"})
     found = studio.describe_code_repository(CodeRepositoryName="code")
-    assert found["GitConfig"] == {**git, "SecretArn": "arn:y"}
+    assert found["GitConfig"] == {**git, "SecretArn": f"{place}y"}
     assert len(studio.list_code_repositories()["CodeRepositorySummaryList"]) == 1
     studio.delete_code_repository(CodeRepositoryName="code")
     with refused("ValidationException", "does not exist"):

@@ -88,9 +88,7 @@ def _refused(site: Site, name: str) -> Iterator[Finding]:
 def key(site: Site) -> Iterator[Finding]:
     _needs_templates(site)
     _needs_hub(site)
-    name = next(
-        (f"{STUDIO}{key}.yml" for key, _, _ in site.studio()), ""
-    )
+    name = next((f"{STUDIO}{key}.yml" for key, _, _ in site.studio()), "")
     try:
         site.client("s3").get_object(Bucket=site.bucket, Key=name)["Body"].close()
     except ClientError as error:

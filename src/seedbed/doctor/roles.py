@@ -108,9 +108,7 @@ def _simulated(site: Site, arn: str, action: str, resource: str) -> bool | None:
         "cloudformation:RoleArn": [
             f"arn:{site.account.partition}:iam::{site.id}:role/{role}" for role in launch
         ],
-        "cloudformation:TemplateUrl": [
-            site.account.object_url(site.bucket, f"{STUDIO}x.yml")
-        ],
+        "cloudformation:TemplateUrl": [site.account.object_url(site.bucket, f"{STUDIO}x.yml")],
         "aws:RequestedRegion": [site.region],
     }
     context = [

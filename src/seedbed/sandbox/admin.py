@@ -75,8 +75,25 @@ def _grants(front: Front, _: dict[str, Any]) -> object:
 
 
 def _chaos(front: Front, body: dict[str, Any]) -> object:
-    front.chaos = chaos.Chaos.parse(int(body.get("seed", 0)), body.get("rules", []))
+    rules = [_placed(front, rule) for rule in body.get("rules", [])]
+    front.chaos = chaos.Chaos.parse(int(body.get("seed", 0)), rules)
     return {"rules": len(front.chaos.rules)}
+
+
+def _placed(front: Front, rule: dict[str, Any]) -> dict[str, Any]:
+    """Return a chaos rule with its account's id in place of the name."""
+    if "account" not in rule or rule["account"] == "*":
+        return rule
+    number = front.world.account_id(rule["account"])
+    if number not in front.world.account_ids:
+        known = ", ".join(front.world.organisation.accounts)
+        raise ValueError(f"chaos: there is no account {rule['account']!r}; there are {known}")
+    return {**rule, "account": number}
+
+
+def _struck(front: Front, _: dict[str, Any]) -> object:
+    """Tell how often each rule met a call and struck: one that met none is perhaps misspelt."""
+    return [asdict(rule) for rule in front.chaos.rules]
 
 
 def _become(front: Front, body: dict[str, Any]) -> object:
@@ -106,6 +123,7 @@ HANDLERS: dict[tuple[str, str], Callable[[Front, dict[str, Any]], object]] = {
     ("POST", "become"): _become,
     ("GET", "report"): _report,
     ("GET", "grants"): _grants,
+    ("GET", "chaos"): _struck,
     ("PUT", "chaos"): _chaos,
     ("POST", "shutdown"): _shutdown,
 }

@@ -79,8 +79,8 @@ class Authorizer:
         decision = self._decide(principal, need, operation, region, call)
         call.actions.append(noted(need, decision))
         if not decision.allowed:
-            reason = f"{key} does not exist, and {decision.reason}"
-            raise self._refusal(principal, operation, need.action, need.resource, reason)
+            call.decision, call.reason = "denied", f"{key} does not exist, and {decision.reason}"
+            raise self._refusal(principal, operation, need.action, need.resource, call.reason)
 
     def _decide(
         self, principal: Principal, need: Need, operation: Operation, region: str, call: Call
@@ -264,7 +264,7 @@ class Authorizer:
         return context | self._place("principal", principal.account)
 
     def _place(self, whose: str, account: str) -> dict[str, tuple[str, ...]]:
-        path = self.world.organisation.path(account)
+        path = moto_state.organisation_path(self._management(), account)
         if path is None:
             return {}
         return {f"aws:{whose}orgid": (ORGANISATION,), f"aws:{whose}orgpaths": (path,)}

@@ -12,15 +12,51 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from seedbed.sandbox.identity import Principal
+from seedbed.sandbox.protocol import model
 from seedbed.sandbox.service import ServiceError
 
 KINDS = ("throttle", "fail", "timeout", "after", "twice")
 FIELDS = {"match", "kind", "rate", "at", "times", "role", "account", "code", "status"}
+
+
+def _whole(value: object, least: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+# field -> what is a good value, and how to say so
+VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "rate": (lambda v: isinstance(v, int | float) and 0 <= v <= 1, "a number from 0 to 1"),
+    "at": (
+        lambda v: isinstance(v, list | tuple) and all(_whole(one, 1) for one in v),
+        "a list of whole numbers from 1",
+    ),
+    "times": (lambda v: v is None or _whole(v), "a whole number"),
+    "role": (lambda v: isinstance(v, str), "a role's name, with * for any"),
+    "account": (lambda v: isinstance(v, str), "an account's name or id"),
+    "code": (lambda v: v is None or isinstance(v, str), "an error code"),
+    "status": (lambda v: v is None or _whole(v, 100), "an HTTP status"),
+}
+
+
+def _check_match(match: str) -> None:
+    """Refuse a match that no call can have.
+
+    Raises:
+        ValueError: There is no such service, or no such operation.
+    """
+    service, _, operation = match.partition(":")
+    if set(service) & set("*?["):
+        return
+    known = model(service)
+    if known is None:
+        raise ValueError(f"chaos: match {match!r}: there is no service {service!r}")
+    if not any(fnmatch.fnmatchcase(str(name), operation) for name in known.operation_names):
+        raise ValueError(f"chaos: match {match!r}: {service} has no operation {operation!r}")
 
 
 @dataclass
@@ -48,8 +84,12 @@ class Rule:
             raise ValueError(f"chaos: unknown field {min(unknown)!r}; use {sorted(FIELDS)}")
         if ":" not in str(said.get("match", "")):
             raise ValueError("chaos: give `match` as service:Operation, with * for any")
+        _check_match(str(said["match"]))
         if said.get("kind") not in KINDS:
             raise ValueError(f"chaos: kind {said.get('kind')!r}; use one of {', '.join(KINDS)}")
+        for name, (good, wanted) in VALUES.items():
+            if name in said and not good(said[name]):
+                raise ValueError(f"chaos: {name} {said[name]!r}; give {wanted}")
         return cls(**{**said, "at": tuple(said.get("at", ()))})
 
 

@@ -140,6 +140,8 @@ def _guarded(
         return matches(value, wanted, context)
     except _Absent:
         return False
+    except ValueError as error:  # no number, date or network
+        raise Undecided(f"condition value {wanted}: {error}") from error
 
 
 def _listed(value: object) -> list[str]:

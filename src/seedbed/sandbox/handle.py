@@ -165,6 +165,11 @@ class Sandbox:
         """Set the chaos rules (see chaos.py); none given: calm."""
         self.admin("PUT", "chaos", {"seed": seed, "rules": list(rules)})
 
+    def struck(self) -> list[dict[str, Any]]:
+        """Return the chaos rules with the calls that each met (`seen`) and struck (`struck`)."""
+        answer: list[dict[str, Any]] = self.admin("GET", "chaos")
+        return answer
+
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock on."""
         self.admin("POST", "advance", {"seconds": seconds})

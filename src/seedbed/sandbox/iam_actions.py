@@ -178,6 +178,7 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("sagemaker", "model-quality-job-definition"): ("JobDefinitionName",),
     ("sagemaker", "model-bias-job-definition"): ("JobDefinitionName",),
     ("sagemaker", "model-explainability-job-definition"): ("JobDefinitionName",),
+    ("sagemaker", "image-version"): ("ImageName/Version",),
     ("sagemaker", "reserved-capacity"): (),
     ("sagemaker", "training-plan"): ("TrainingPlanName",),
     ("sagemaker", "user-profile"): ("DomainId/UserProfileName",),

@@ -18,6 +18,7 @@ from moto.moto_api._internal import mock_random
 from moto.organizations import utils as organization_ids
 from moto.organizations.models import organizations_backends
 
+from seedbed.sandbox import deliveries
 from seedbed.sandbox.organisation import ADMIN_ROLE, ORGANISATION, ROOT, unit_id
 
 if TYPE_CHECKING:
@@ -101,6 +102,13 @@ def prepare(service: str, account: str, params: Mapping[str, Any]) -> None:
     elif service == "s3":
         _let_buckets_log()
         _leave_policies_to_us()
+        _notify_ourselves()
+    elif service == "sns":
+        _publish_ourselves()
+    elif service == "lambda":
+        _invoke_ourselves()
+    elif service == "ram":
+        _keep_tags_of_shares()
 
 
 @cache
@@ -125,7 +133,45 @@ def _leave_policies_to_us() -> None:
     _replace(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
 
 
-def _replace(owner: type, name: str, value: object) -> None:
+@cache
+def _notify_ourselves() -> None:
+    from moto.s3 import notifications
+
+    _replace(notifications, "send_event", deliveries.send_event)
+    _replace(notifications, "send_test_event", deliveries.send_test_event)
+
+
+@cache
+def _publish_ourselves() -> None:
+    from moto.sns.models import Subscription
+
+    _replace(Subscription, "publish", deliveries.publish)
+
+
+@cache
+def _invoke_ourselves() -> None:
+    from moto.awslambda.models import LambdaBackend, LambdaFunction
+
+    _replace(LambdaFunction, "invoke", deliveries.refuse_invocation)
+    _replace(LambdaBackend, "send_log_event", deliveries.send_log_event)
+
+
+@cache
+def _keep_tags_of_shares() -> None:
+    """Keep and tell a resource share's tags, which moto forgets."""
+    from moto.ram.models import ResourceShare
+
+    make, describe = ResourceShare.__init__, ResourceShare.describe
+
+    def made(share: Any, account_id: str, region: str, **kwargs: Any) -> None:
+        make(share, account_id, region, **kwargs)
+        share.tags = kwargs.get("tags", [])
+
+    _replace(ResourceShare, "__init__", made)
+    _replace(ResourceShare, "describe", lambda share: {**describe(share), "tags": share.tags})
+
+
+def _replace(owner: object, name: str, value: object) -> None:
     getattr(owner, name)  # a moto that renames it must not take our patch in silence
     setattr(owner, name, value)
 
@@ -155,7 +201,11 @@ def _managed() -> dict[str, Any]:
 MOTO_NAMES = {"lambda": "awslambda", "sagemaker-runtime": "sagemakerruntime"}
 
 
+def package(service: str) -> str:
+    """Return the name of moto's package of a service."""
+    return MOTO_NAMES.get(service, service.replace("-", ""))
+
+
 def has_service(service: str) -> bool:
     """Tell whether moto has a service of that botocore name at all."""
-    name = MOTO_NAMES.get(service, service.replace("-", ""))
-    return (Path(moto.__file__).parent / name).is_dir()
+    return (Path(moto.__file__).parent / package(service)).is_dir()

@@ -44,6 +44,26 @@ def role(arn: str) -> Any:
     return next((one for one in list(_iam(account).roles.values()) if one.arn == arn), None)
 
 
+def exists(arn: str) -> bool:
+    """Tell whether a role or user of that ARN is there."""
+    holders = _iam(arn.split(":")[4])
+    every = [*holders.roles.values(), *holders.users.values()]
+    return any(one.arn == arn for one in every)
+
+
+def organisation_path(management: str, account: str) -> str | None:
+    """Return where an account stands in the tree as it is now, or None if it is a stranger."""
+    backend = _backend("organizations", management, PARTITION)
+    parents = {one.id: one.parent_id for one in (*backend.accounts, *backend.ou)}
+    if account not in {one.id for one in backend.accounts}:
+        return None
+    above, parent = [], parents[account]
+    while parent is not None:
+        above.append(parent)
+        parent = parents.get(parent)
+    return "/".join([backend.org.id, *reversed(above)]) + "/"
+
+
 def user_of_key(access_key: str) -> Any:
     """Return moto's user that holds an access key, or None."""
     for account in list(iam_backends):
@@ -197,6 +217,13 @@ def tags(arn: str, region: str) -> dict[str, str] | None:
             if resource.arn == arn:
                 return dict(resource.tags)
     return {} if owners else None
+
+
+def key_state(arn: str) -> str | None:
+    """Return the state of a KMS key (Enabled, Disabled, PendingDeletion); None: it is not there."""
+    region, account, resource = arn.split(":")[3:6]
+    key = _backend("kms", account, region).keys.get(resource.removeprefix("key/"))
+    return str(key.key_state) if key else None
 
 
 def object_tags(arn: str) -> dict[str, str]:

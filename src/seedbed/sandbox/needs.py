@@ -194,7 +194,12 @@ def _tagging(asked: Asked, found: list[Need]) -> list[Need]:
     action = iam_actions.TAGGING.get(asked.prefix)
     if asked.prefix == "iam":
         action = iam_actions.IAM_TAGGING.get(asked.operation)
-    return [replace(need, action=action) for need in found[:1]] if action else []
+    tagged = [replace(need, action=action) for need in found[:1]] if action else []
+    if asked.prefix != "cloudformation":
+        return tagged
+    # AWS's launch role may tag stacks by their own tags alone: a new one has those it is given.
+    given = {f"aws:resourcetag/{key.lower()}": (one,) for key, one in tags_of(asked.params).items()}
+    return [replace(need, context={**need.context, **given}) for need in tagged]
 
 
 def tags_of(params: Mapping[str, Any]) -> dict[str, str]:

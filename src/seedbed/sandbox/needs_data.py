@@ -1,13 +1,16 @@
-"""Needs of the services that hold data: S3, KMS (also on the way), secrets, parameters, Glue."""
+"""Needs of S3, KMS (also on the way), secrets, parameters, Glue, Athena and API Gateway."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import unquote
 
+from moto.core.utils import get_service_model
+
 from seedbed.sandbox import iam_actions
 from seedbed.sandbox.conditions import Undecided
-from seedbed.sandbox.needs import SPECIAL, Asked, Need, plain
+from seedbed.sandbox.needs import ROLE, SPECIAL, Asked, Need, owner_of, plain
 
 ENCRYPTS = {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy"}
 MULTIPART = {"CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"}
@@ -245,7 +248,29 @@ def athena(asked: Asked) -> list[Need] | None:
     return [asked.need(action, asked.arn(f"workgroup/{name}")) for name in groups]
 
 
+def apigateway(asked: Asked) -> list[Need]:
+    """Judge API Gateway by what it names its actions for: the request's HTTP method and path."""
+    model = get_service_model("apigateway").operation_model(asked.operation)
+    members = model.input_shape.members if model.input_shape else {}
+    named = {shape.serialization.get("name", name): name for name, shape in members.items()}
+
+    def fill(found: re.Match[str]) -> str:
+        return str(asked.get(named[found[1]]) or "*")
+
+    path = re.sub(r"\{([^}+]+)\+?\}", fill, model.http["requestUri"].partition("?")[0])
+    resource = f"arn:aws:apigateway:{asked.region}::{path}"
+    patched = asked.get("patchOperations.value") or []
+    given = [*patched, asked.get("credentials"), asked.get("authorizerCredentials")]
+    passed = {"iam:passedtoservice": ("apigateway.amazonaws.com",)}
+    roles = [one for one in given if ROLE.fullmatch(str(one))]
+    return [
+        asked.need(f"apigateway:{model.http['method']}", resource),
+        *(Need("iam:PassRole", role, owner_of(role) or "", passed) for role in roles),
+    ]
+
+
 for _prefix, _judge in {
+    "apigateway": apigateway,
     "athena": athena,
     "glue": glue,
     "kms": kms,

@@ -18,13 +18,24 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from seedbed.sandbox import admin, chaos, moto_hooks, moto_state, protocol
+from seedbed.sandbox import (
+    admin,
+    chaos,
+    deliveries,
+    gaps,
+    kept,
+    moto_hooks,
+    moto_state,
+    policies,
+    protocol,
+    validation,
+)
 from seedbed.sandbox.authorizer import Authorizer
 from seedbed.sandbox.gate import Gate
 from seedbed.sandbox.identity import Principal
 from seedbed.sandbox.protocol import Operation, Reply
 from seedbed.sandbox.service import ServiceError, unsupported
-from seedbed.sandbox.services import REFUSED, Registry
+from seedbed.sandbox.services import Registry, is_refused
 from seedbed.sandbox.world import Call, Context, World
 
 ADMIN = "/_sandbox/"
@@ -157,6 +168,7 @@ class Front:
                 raise ConnectionAbortedError("chaos: timeout")
             if struck.kind in {"throttle", "fail"}:
                 raise chaos.error(struck, operation.service, operation.protocol)
+        validation.check(operation, environ["wsgi.input"].getvalue())
         owner = self.authorizer.authorize(ctx.principal, operation, ctx.region, call)
         ctx = replace(ctx, owner=owner)
         reply = self._carried_out(ctx, operation, environ, call)
@@ -183,12 +195,13 @@ class Front:
     def _carried_out(
         self, ctx: Context, operation: Operation, environ: dict[str, Any], call: Call
     ) -> Reply:
+        policies.check(self.world, operation)
         ours = self.services.get(operation.service)
         if ours is not None and ours.has(operation.name):
             value = ours.call(ctx, operation.name, operation.params)
             return protocol.result(operation, value, ctx.request_id)
         moto_hooks.prepare(operation.service, ctx.owner, operation.params)
-        if {f"{operation.service}:*", operation.full_name} & REFUSED:
+        if is_refused(operation.service, operation.name):
             raise unsupported(operation.full_name)
         if ours is not None:
             ours.amend(ctx, operation.name, operation.params, environ)
@@ -202,17 +215,25 @@ class Front:
         missing = unsupported(operation.full_name)
         if not moto_hooks.has_service(operation.service):
             raise missing
+        lost = gaps.unread(operation.service, operation.model, operation.params)
+        for name in lost:
+            if not kept.can_keep(operation, name):
+                raise unsupported(f"the parameter {name} of {operation.full_name}")
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = ctx.owner
         environ["wsgi.input"].seek(0)
+        asking = deliveries.ASKING.set(ctx)
         try:
             code, headers, body = _run(self._moto, environ)
         except NotImplementedError as error:
             raise missing from error
+        finally:
+            deliveries.ASKING.reset(asking)
         if code >= FAILED and body.lstrip()[:9].lower() == b"<!doctype":
             raise missing  # Flask's own page: moto has no such path
         if operation.model.http.get("method") != "HEAD":
             headers.pop("content-length", None)  # told anew from the body
-        return Reply(code, headers, body)
+        asked = environ["wsgi.input"].getvalue()
+        return kept.carry(ctx, operation, asked, lost, Reply(code, headers, body))
 
 
 def _send(reply: Reply, start_response: Callable[..., Any]) -> list[bytes]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from seedbed.sandbox.cloudformation.aws import Aws, convert, input_shape
+from seedbed.sandbox.cloudformation.aws import Aws, CallError, convert, input_shape
 from seedbed.sandbox.cloudformation.errors import ResourceError
 from seedbed.sandbox.cloudformation.resources import (
     Generic,
@@ -63,6 +64,22 @@ def inline_zip(source: str, runtime: str) -> bytes:
     return packed.getvalue()
 
 
+@contextmanager
+def _layers_named(resource: Resource, aws: Aws) -> Iterator[None]:
+    """Tell which property asks for a layer of another account, such as AWS's, that is not here."""
+    layers = resource.properties.get("Layers", [])
+    foreign = [arn for arn in layers if arn.split(":")[4:5] != [aws.account]]
+    try:
+        yield
+    except CallError as error:
+        if not foreign or "LayerVersion" not in error.said:
+            raise
+        raise ResourceError(
+            f"{resource.where}: property Layers: {foreign[0]} is not emulated: no account of the "
+            "organisation has it"
+        ) from error
+
+
 class Function(Generic):
     """AWS::Lambda::Function: code and configuration are updated by calls of their own."""
 
@@ -75,7 +92,8 @@ class Function(Generic):
 
     def create(self, resource: Resource, aws: Aws) -> None:
         given = resource.properties
-        with resource.sent_as({**given, "Code": self._code(given)}):
+        said = {**given, "Code": self._code(given)}
+        with resource.sent_as(said), _layers_named(resource, aws):
             super().create(resource, aws)
 
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
@@ -112,7 +130,10 @@ class Function(Generic):
                 )
             said[key] = resource.properties.get(key, self.RESETS.get(key))
         params = convert(said, shape, f"{resource.where}: property")
-        aws.call("lambda:UpdateFunctionConfiguration", FunctionName=resource.physical_id, **params)
+        with _layers_named(resource, aws):
+            aws.call(
+                "lambda:UpdateFunctionConfiguration", FunctionName=resource.physical_id, **params
+            )
 
     def _code(self, given: Mapping[str, Any]) -> dict[str, Any]:
         code = dict(given["Code"])

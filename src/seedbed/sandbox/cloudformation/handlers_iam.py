@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from seedbed.sandbox.cloudformation.aws import Aws
@@ -28,6 +29,39 @@ def _inline(properties: Mapping[str, Any]) -> dict[str, str]:
     return {one["PolicyName"]: _document(one["PolicyDocument"]) for one in policies}
 
 
+OWNERS = {
+    "Roles": ("Role", "RoleName"),
+    "Users": ("User", "UserName"),
+    "Groups": ("Group", "GroupName"),
+}
+
+
+def attach(resource: Resource, owners: str, old: Mapping[str, Any], aws: Aws) -> None:
+    """Bring an identity's attached and inline policies from the old ones to the new."""
+    noun, key = OWNERS[owners]
+    name = {key: resource.physical_id}
+    before, after = old.get("ManagedPolicyArns", []), resource.get("ManagedPolicyArns") or []
+    for arn in after:
+        if arn not in before:
+            aws.call(f"iam:Attach{noun}Policy", **name, PolicyArn=arn)
+    for arn in before:
+        if arn not in after:
+            call_unless_gone(aws, f"iam:Detach{noun}Policy", **name, PolicyArn=arn)
+    was, now = _inline(old), _inline(resource.properties)
+    for policy, document in now.items():
+        if was.get(policy) != document:
+            aws.call(f"iam:Put{noun}Policy", **name, PolicyName=policy, PolicyDocument=document)
+    for policy in was:
+        if policy not in now:
+            call_unless_gone(aws, f"iam:Delete{noun}Policy", **name, PolicyName=policy)
+
+
+def detach(resource: Resource, owners: str, aws: Aws) -> None:
+    """Take away an identity's policies."""
+    bare = replace(resource, properties={})
+    attach(bare, owners, resource.properties, aws)
+
+
 class Role:
     """AWS::IAM::Role."""
 
@@ -50,7 +84,7 @@ class Role:
         resource.attributes |= {
             "Arn": made["Role"]["Arn"], "RoleId": made["Role"]["RoleId"], "RoleName": name,
         }  # fmt: skip
-        self._attach(resource, {}, aws)
+        attach(resource, "Roles", {}, aws)
 
     def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
         new, name = resource.properties, resource.physical_id
@@ -71,42 +105,11 @@ class Role:
             aws.call("iam:UntagRole", RoleName=name, TagKeys=gone)
         if set(after.items()) - set(before.items()):
             aws.call("iam:TagRole", RoleName=name, Tags=new["Tags"])
-        self._attach(resource, old, aws)
+        attach(resource, "Roles", old, aws)
 
     def delete(self, resource: Resource, aws: Aws) -> None:
-        given, name = resource.properties, resource.physical_id
-        for arn in given.get("ManagedPolicyArns", []):
-            call_unless_gone(aws, "iam:DetachRolePolicy", RoleName=name, PolicyArn=arn)
-        for policy in _inline(given):
-            call_unless_gone(aws, "iam:DeleteRolePolicy", RoleName=name, PolicyName=policy)
-        call_unless_gone(aws, "iam:DeleteRole", RoleName=name)
-
-    def _attach(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
-        """Bring the attached and the inline policies from the old ones to the new."""
-        name = resource.physical_id
-        before, after = old.get("ManagedPolicyArns", []), resource.get("ManagedPolicyArns") or []
-        for arn in after:
-            if arn not in before:
-                aws.call("iam:AttachRolePolicy", RoleName=name, PolicyArn=arn)
-        for arn in before:
-            if arn not in after:
-                call_unless_gone(aws, "iam:DetachRolePolicy", RoleName=name, PolicyArn=arn)
-        was, now = _inline(old), _inline(resource.properties)
-        for policy, document in now.items():
-            if was.get(policy) != document:
-                aws.call(
-                    "iam:PutRolePolicy", RoleName=name, PolicyName=policy, PolicyDocument=document
-                )
-        for policy in was:
-            if policy not in now:
-                call_unless_gone(aws, "iam:DeleteRolePolicy", RoleName=name, PolicyName=policy)
-
-
-OWNERS = {
-    "Roles": ("Role", "RoleName"),
-    "Users": ("User", "UserName"),
-    "Groups": ("Group", "GroupName"),
-}
+        detach(resource, "Roles", aws)
+        call_unless_gone(aws, "iam:DeleteRole", RoleName=resource.physical_id)
 
 
 class InlinePolicy:

@@ -119,6 +119,9 @@ SETTINGS: dict[str, tuple[str, Callable[[Any], dict[str, Any]], str | dict[str, 
     ),
     "Tags": ("PutBucketTagging", lambda tags: {"Tagging": {"TagSet": tags}}, "DeleteBucketTagging"),
 }  # fmt: skip
+# Canned ACLs of objects: S3 ignores them on a bucket that is created, as its user guide tells.
+FOR_OBJECTS = ("BucketOwnerRead", "BucketOwnerFullControl")
+LOG_DELIVERY = "LogDeliveryWrite"
 AT_CREATION = {"BucketName", "AccessControl", "ObjectLockEnabled"}
 
 
@@ -132,10 +135,11 @@ class Bucket:
         params: dict[str, Any] = {"Bucket": name}
         if aws.region != "us-east-1":
             params["CreateBucketConfiguration"] = {"LocationConstraint": aws.region}
-        if "AccessControl" in given:
-            params["ACL"] = re.sub(r"(?<!^)([A-Z])", r"-\1", given["AccessControl"]).lower()
+        acl = self._acl(resource)
+        if acl and acl != LOG_DELIVERY:
+            params["ACL"] = re.sub(r"(?<!^)([A-Z])", r"-\1", acl).lower()
         if "OwnershipControls" in given:
-            params["ObjectOwnership"] = given["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
+            params["ObjectOwnership"] = _ownership(given)
         if given.get("ObjectLockEnabled"):
             params["ObjectLockEnabledForBucket"] = True
         try:
@@ -146,6 +150,8 @@ class Bucket:
             raise
         resource.physical_id = name
         self._describe(resource, aws)
+        if acl == LOG_DELIVERY:
+            self._grant_log_delivery(name, aws)
         for setting in SETTINGS:
             if setting in given:
                 self._put(resource, setting, given[setting], aws)
@@ -175,6 +181,30 @@ class Bucket:
     def delete(self, resource: Resource, aws: Aws) -> None:
         call_unless_gone(aws, "s3:DeleteBucket", Bucket=resource.physical_id)
 
+    def _acl(self, resource: Resource) -> str:
+        """Return the canned ACL that S3 is to be told, if any.
+
+        Raises:
+            ResourceError: The bucket's ownership turns ACLs off, as is S3's default.
+        """
+        acl = str(resource.properties.get("AccessControl", "Private"))
+        if acl in ("Private", *FOR_OBJECTS):
+            return ""
+        if _ownership(resource.properties) == "BucketOwnerEnforced":
+            raise ResourceError(
+                f"{resource.where}: property AccessControl: Bucket cannot have ACLs set with "
+                "ObjectOwnership's BucketOwnerEnforced setting: give OwnershipControls too"
+            )
+        return acl
+
+    def _grant_log_delivery(self, name: str, aws: Aws) -> None:
+        """Grant what the canned ACL log-delivery-write stands for, which CreateBucket lacks."""
+        known = aws.call("s3:GetBucketAcl", Bucket=name)
+        group = {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/s3/LogDelivery"}
+        grants = [{"Grantee": group, "Permission": each} for each in ("WRITE", "READ_ACP")]
+        policy = {"Owner": known["Owner"], "Grants": [*known["Grants"], *grants]}
+        aws.call("s3:PutBucketAcl", Bucket=name, AccessControlPolicy=policy)
+
     def _check(self, resource: Resource) -> None:
         for name in resource.properties:
             if name not in SETTINGS and name not in AT_CREATION:
@@ -196,6 +226,11 @@ class Bucket:
             "RegionalDomainName": f"{name}.s3.{aws.region}.amazonaws.com",
             "WebsiteURL": f"http://{name}.s3-website-{aws.region}.amazonaws.com",
         }
+
+
+def _ownership(given: Mapping[str, Any]) -> str:
+    rules = given.get("OwnershipControls", {}).get("Rules") or [{}]
+    return str(rules[0].get("ObjectOwnership", "BucketOwnerEnforced"))
 
 
 def _renamed(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -100,6 +100,7 @@ KINDS: dict[str, Kind] = {
     "AWS::Lambda::LayerVersion": Kind(
         "lambda:PublishLayerVersion", "lambda:DeleteLayerVersion", name="LayerName",
         keep={"VersionNumber": "Version"}, attributes={"LayerVersionArn": "LayerVersionArn"},
+        ident={"VersionNumber": "VersionNumber"},
     ),
     "AWS::Lambda::Url": Kind(
         "lambda:CreateFunctionUrlConfig", "lambda:DeleteFunctionUrlConfig",

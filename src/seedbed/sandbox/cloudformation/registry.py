@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from botocore.exceptions import UnknownServiceError
+
 from seedbed.sandbox.cloudformation import (
+    handlers_api,
     handlers_compute,
     handlers_iam,
     handlers_messaging,
     handlers_ml,
+    handlers_users,
+    kinds_api,
     kinds_ml,
     kinds_platform,
 )
@@ -17,10 +22,15 @@ from seedbed.sandbox.cloudformation.aws import input_shape, service_model
 from seedbed.sandbox.cloudformation.errors import ResourceError
 from seedbed.sandbox.cloudformation.handlers_s3 import Bucket
 from seedbed.sandbox.cloudformation.kinds import Extra, Kind
-from seedbed.sandbox.cloudformation.resources import Generic, Handler, same_name
+from seedbed.sandbox.cloudformation.resources import Generic, Handler, NothingMade, same_name
 from seedbed.sandbox.cloudformation.schemas import Schema
 
-KINDS: dict[str, Kind] = {**kinds_platform.KINDS, **kinds_ml.KINDS}
+KINDS: dict[str, Kind] = {
+    **kinds_platform.KINDS,
+    **kinds_ml.KINDS,
+    **kinds_api.KINDS,
+    **kinds_api.GATEWAY,
+}
 
 # Types with a class of their own that no row drives.
 PLAIN: dict[str, Callable[[], Handler]] = {
@@ -29,6 +39,13 @@ PLAIN: dict[str, Callable[[], Handler]] = {
     "AWS::IAM::Policy": handlers_iam.InlinePolicy,
     "AWS::IAM::ManagedPolicy": handlers_iam.ManagedPolicy,
     "AWS::IAM::InstanceProfile": handlers_iam.InstanceProfile,
+    "AWS::IAM::User": handlers_users.User,
+    "AWS::IAM::Group": handlers_users.Group,
+    "AWS::IAM::UserToGroupAddition": handlers_users.Membership,
+    "AWS::IAM::AccessKey": handlers_users.AccessKey,
+    "AWS::ApiGateway::Account": handlers_api.Account,
+    "AWS::ApiGateway::Method": handlers_api.Method,
+    "AWS::CDK::Metadata": NothingMade,
     "AWS::SNS::Topic": handlers_messaging.Topic,
     "AWS::SNS::Subscription": handlers_messaging.Subscription,
     "AWS::SNS::TopicPolicy": partial(handlers_messaging.AttachedPolicy, "Topics"),
@@ -50,6 +67,11 @@ PROSE = ("Description", "Distributor", "SupportDescription", "SupportEmail", "Su
 
 # Types with a class that a row drives; rows that stand nowhere else are given here.
 DRIVEN: dict[str, tuple[type[Generic], Kind]] = {
+    **{kind: (handlers_api.Patched, row) for kind, row in kinds_api.GATEWAY.items()},
+    "AWS::ApiGateway::Deployment": (
+        handlers_api.Deployment, KINDS["AWS::ApiGateway::Deployment"],
+    ),
+    "AWS::ApiGateway::Stage": (handlers_api.Stage, KINDS["AWS::ApiGateway::Stage"]),
     "AWS::KMS::Key": (handlers_iam.Key, KINDS["AWS::KMS::Key"]),
     "AWS::SQS::Queue": (handlers_messaging.Queue, KINDS["AWS::SQS::Queue"]),
     "AWS::EC2::VPC": (handlers_compute.Vpc, KINDS["AWS::EC2::VPC"]),
@@ -240,8 +262,10 @@ def inferred(schema: Schema) -> Kind:
     service = SERVICES.get(space, space.lower())
     try:
         known = set(service_model(service).operation_names)
-    except Exception as error:
-        raise ResourceError(f"type {schema.kind} is not emulated: {error}") from error
+    except UnknownServiceError as error:
+        raise ResourceError(
+            f"type {schema.kind} is not emulated: no service is called {service}"
+        ) from error
 
     def first(step: str, verbs: tuple[str, ...]) -> str:
         names = [action.partition(":")[2] for action in schema.permissions(step)]

@@ -75,6 +75,20 @@ class Handler(Protocol):
         """Remove it; that it is gone already is no error."""
 
 
+class NothingMade:
+    """A type that stands for no resource: AWS::CDK::Metadata counts what the CDK is used for."""
+
+    def create(self, resource: Resource, aws: Aws) -> None:
+        del aws
+        resource.physical_id = resource.attributes["Id"] = resource.unique()
+
+    def update(self, resource: Resource, old: Mapping[str, Any], aws: Aws) -> None:
+        """Keep the properties, which the stack's record has."""
+
+    def delete(self, resource: Resource, aws: Aws) -> None:
+        """Remove nothing."""
+
+
 class Generic:
     """A handler that a row of the table drives."""
 

@@ -12,6 +12,7 @@ import yaml
 from seedbed.sandbox.cloudformation.errors import StackError, refused
 
 LANGUAGE_EXTENSIONS = "AWS::LanguageExtensions"
+SERVERLESS = "AWS::Serverless-2016-10-31"
 INLINE_LIMIT = 51_200  # bytes, CloudFormation's quota for TemplateBody
 STORED_LIMIT = 1_048_576  # bytes, for TemplateURL
 
@@ -105,7 +106,9 @@ def from_tree(body: str, tree: Mapping[str, Any]) -> Template:
     said = tree.get("Transform") or []
     transforms = tuple(said if isinstance(said, list) else [said])
     for transform in transforms:
-        if transform != LANGUAGE_EXTENSIONS:
+        if transform == SERVERLESS:
+            _check_serverless(tree)
+        elif transform != LANGUAGE_EXTENSIONS:
             name = transform.get("Name") if isinstance(transform, Mapping) else transform
             raise refused(f"Transform {name}")
     sections = {}
@@ -117,6 +120,18 @@ def from_tree(body: str, tree: Mapping[str, Any]) -> Template:
     if not sections["resources"]:
         raise StackError("Template format error: At least one Resources member must be defined.")
     return Template(body=body, tree=tree, transforms=transforms, **sections)
+
+
+def _check_serverless(tree: Mapping[str, Any]) -> None:
+    """Check that the transform has nothing to write: it leaves all but its own types as they are.
+
+    Raises:
+        StackError: Names the first resource that it would have to write out.
+    """
+    for logical_id, resource in (tree.get("Resources") or {}).items():
+        kind = str(resource.get("Type")) if isinstance(resource, Mapping) else ""
+        if kind.startswith("AWS::Serverless::"):
+            raise refused(f"{logical_id} ({kind}): Transform {SERVERLESS}")
 
 
 def check_resources(resources: Mapping[str, Any]) -> None:

@@ -18,23 +18,76 @@ CLASSES = {
     "codepipeline": "codepipeline.service:CodePipeline",
     "codestar-connections": "git.codeconnections:CodeStarConnections",
     "events": "events:Events",
+    "kms": "kms:KMS",
     "lambda": "lambda_:Lambda",
+    "logs": "logs:Logs",
     "s3": "s3:S3",
     "sagemaker": "sagemaker.service:SageMaker",
     "servicecatalog": "servicecatalog.service:ServiceCatalog",
+    "sns": "sns:SNS",
     "sts": "sts:STS",
 }
 
-# What moto would answer as if it had happened, and has no service of ours yet. `service:*` or an
-# operation; every one is refused by name, as moto's silent success would be a false green.
-REFUSED = frozenset(
-    {
-        "lambda:InvokeAsync",
-        "sagemaker.service:CreateEndpoint",
-        "sagemaker.service:CreateHyperParameterTuningJob",
-        "sagemaker.service:CreateTransformJob",
-    }
-)
+# What moto would answer as if it had happened, though nothing runs, is sent or is computed, and has
+# no service of ours yet: a service, and its operations or * for all. Every one is refused by name,
+# as moto's silent success would be a false green.
+REFUSED = {
+    "athena": ("StartQueryExecution",),
+    "bedrock": ("CreateModelCustomizationJob",),
+    "bedrock-runtime": ("*",),
+    "comprehend": ("*",),
+    "databrew": ("CreateProfileJob", "CreateRecipeJob"),
+    "datasync": ("StartTaskExecution",),
+    "dms": ("StartReplicationTask",),
+    "ec2": ("RunInstances", "StartInstances"),
+    "ecr": ("StartImageScan",),
+    "ecs": ("RunTask", "StartTask"),
+    "emr": ("RunJobFlow",),
+    "emr-containers": ("StartJobRun",),
+    "emr-serverless": ("StartJobRun",),
+    "events": ("StartReplay", "TestEventPattern"),
+    "fis": ("StartExperiment",),
+    "forecast": ("*",),
+    "glue": (
+        "CreateSession", "StartCrawler", "StartJobRun", "StartTrigger", "StartWorkflowRun",
+    ),
+    "lambda": (
+        "CreateEventSourceMapping", "CreateFunctionUrlConfig", "InvokeAsync",
+        "UpdateEventSourceMapping",
+    ),
+    "logs": ("CreateExportTask", "StartLiveTail", "StartQuery"),
+    # Policies of the organisation judge nothing; new accounts would have no credentials.
+    "organizations": (
+        "AttachPolicy", "CreateAccount", "CreatePolicy", "DeleteOrganization",
+        "EnablePolicyType", "RemoveAccountFromOrganization",
+    ),
+    "personalize": ("*",),
+    "pipes": ("*",),
+    "polly": ("*",),
+    "rds-data": ("*",),
+    "redshift-data": ("*",),
+    "rekognition": ("*",),
+    "sagemaker": (
+        "CreateAutoMLJob", "CreateAutoMLJobV2", "CreateCluster", "CreateCompilationJob",
+        "CreateEndpoint", "CreateHyperParameterTuningJob", "CreateTransformJob",
+    ),
+    "sagemaker-metrics": ("*",),
+    "sagemaker-runtime": ("*",),
+    "ses": ("SendBulkTemplatedEmail", "SendEmail", "SendRawEmail", "SendTemplatedEmail"),
+    "sesv2": ("SendBulkEmail", "SendEmail"),
+    "sns": ("CreatePlatformApplication", "SetSMSAttributes"),
+    "ssm": ("SendCommand",),
+    "stepfunctions": ("StartExecution", "StartSyncExecution"),
+    "swf": ("*",),
+    "textract": ("*",),
+    "transcribe": ("*",),
+}  # fmt: skip
+
+
+def is_refused(service: str, operation: str) -> bool:
+    """Tell whether moto's answer to an operation would claim what did not happen."""
+    return bool({"*", operation} & set(REFUSED.get(service, ())))
+
 
 # Path prefix -> botocore name of the service whose `serve` answers plain HTTP there
 PATHS = {

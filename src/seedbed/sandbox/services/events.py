@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 from botocore.exceptions import ClientError
@@ -25,6 +25,17 @@ MOST_ENTRIES = 10
 PASSING = "from-a-bus/"
 # EventBridge tries 185 times over 24 hours; the sandbox has not that patience.
 MOST_TRIES = 3
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
+TESTS = {
+    "anything-but",
+    "cidr",
+    "equals-ignore-case",
+    "exists",
+    "numeric",
+    "prefix",
+    "suffix",
+    "wildcard",
+}
 PARAMETERS = {
     "Arn",
     "DeadLetterConfig",
@@ -46,6 +57,14 @@ class Events(Service):
         super().__init__(world)
         # Events on their way from one bus to another, by id: PutEvents alone would rename them.
         self._passing: dict[str, dict[str, Any]] = {}
+
+    def put_rule(self, ctx: Context, **params: Any) -> Any:
+        """Keep a rule whose pattern can be matched; moto takes an unknown test for a match."""
+        if pattern := params.get("EventPattern"):
+            for wrong in _unmatched(_parsed(pattern)):
+                message = f"Event pattern is not valid. Reason: Unrecognized match type {wrong}"
+                raise ServiceError("InvalidEventPatternException", message, 400)
+        return self.forward(ctx, "PutRule", params)
 
     def put_targets(self, ctx: Context, Targets: list[dict[str, Any]], **params: Any) -> Any:
         """Keep targets that can be delivered to; refuse the others by name."""
@@ -215,6 +234,29 @@ class Events(Service):
                 for key, value in attributes.items()
             },
         )
+
+
+def _parsed(pattern: str) -> object:
+    try:
+        return json.loads(pattern)
+    except ValueError:
+        return None  # moto says so
+
+
+def _unmatched(pattern: object, *, test: bool = False) -> Iterator[str]:
+    """Yield the tests of a pattern that EventBridge does not have, or moto does not carry out."""
+    if isinstance(pattern, list):
+        for one in pattern:
+            yield from _unmatched(one, test=True)
+    elif isinstance(pattern, Mapping) and test:
+        if not set(pattern) <= TESTS:
+            yield min(set(pattern) - TESTS)
+        if isinstance(inner := pattern.get("anything-but"), Mapping):
+            yield from _unmatched(inner, test=True)
+    elif isinstance(pattern, Mapping):
+        for name, one in pattern.items():
+            for part in one if name == "$or" else [one]:
+                yield from _unmatched(part)
 
 
 def shaped(event: Mapping[str, Any], rule: Rule, target: Mapping[str, Any]) -> str:

@@ -66,6 +66,8 @@ class Outcome:
     log: bytes
 
 
+# Of asynchronous invocations.
+SETTINGS = ("MaximumEventAgeInSeconds", "MaximumRetryAttempts")
 FORGOTTEN = ("DeadLetterConfig", "LoggingConfig")
 
 
@@ -99,6 +101,11 @@ class Lambda(Service):
                 "Could not parse request body into json",
             )
             raise ServiceError(code, message, 400) from None
+        if str(function.reserved_concurrency) == "0":
+            code, message = "TooManyRequestsException", "Rate Exceeded."
+            raise ServiceError(
+                code, message, 429, Reason="ReservedFunctionConcurrentInvocationLimitExceeded"
+            )
         if InvocationType == "DryRun":
             return {"StatusCode": 204}
         if InvocationType == "Event":
@@ -114,6 +121,31 @@ class Lambda(Service):
             answer["FunctionError"] = outcome.error
         if LogType == "Tail":
             answer["LogResult"] = base64.b64encode(outcome.log[-LONGEST_LOG:]).decode()
+        return answer
+
+    # moto keeps the first settings of asynchronous invocations, whatever follows.
+
+    def put_function_event_invoke_config(self, ctx: Context, **params: Any) -> dict[str, Any]:
+        """Set how asynchronous invocations are retried."""
+        return self._settle(ctx, params, {})
+
+    def update_function_event_invoke_config(self, ctx: Context, **params: Any) -> dict[str, Any]:
+        """Change what is given of how asynchronous invocations are retried."""
+        old = self.forward(
+            ctx, "GetFunctionEventInvokeConfig", {"FunctionName": params["FunctionName"]}
+        )
+        keep = {name: old[name] for name in SETTINGS if name in old}
+        return self._settle(ctx, params, keep)
+
+    def _settle(self, ctx: Context, params: dict[str, Any], keep: dict[str, Any]) -> dict[str, Any]:
+        ends = params.get("DestinationConfig", {})
+        if any(one.get("Destination") for one in ends.values()):
+            raise unsupported(
+                "the parameter DestinationConfig of lambda's asynchronous invocations"
+            )
+        answer = self.forward(ctx, "PutFunctionEventInvokeConfig", {**keep, **params})
+        found = self._found(ctx, params["FunctionName"], None)
+        found.event_invoke_config = found.event_invoke_config[-1:]
         return answer
 
     # moto forgets a function's dead-letter queue and where it logs.
@@ -160,17 +192,23 @@ class Lambda(Service):
         statements = json.loads(json.dumps(function.policy.statements))
         return {"Version": "2012-10-17", "Statement": statements} if statements else None
 
-    def _function(self, ctx: Context, name: str, qualifier: str | None) -> LambdaFunction:
+    def _found(self, ctx: Context, name: str, qualifier: str | None) -> LambdaFunction:
         plain = name.rsplit(":function:", maxsplit=1)[-1]
         plain, _, own = plain.partition(":")
         try:
-            found = lambda_backends[ctx.owner][ctx.region].get_function(
+            found: LambdaFunction = lambda_backends[ctx.owner][ctx.region].get_function(
                 plain, qualifier or own or None
             )
         except UnknownFunctionException as error:
             arn = f"arn:aws:lambda:{ctx.region}:{ctx.owner}:function:{plain}"
             message = f"Function not found: {arn}"
             raise ServiceError("ResourceNotFoundException", message, 404) from error
+        return found
+
+    def _function(self, ctx: Context, name: str, qualifier: str | None) -> LambdaFunction:
+        """Return a function that can be run here."""
+        found = self._found(ctx, name, qualifier)
+        plain = found.function_name
         if not str(found.run_time).startswith("python"):
             raise unsupported(f"the runtime {found.run_time} of the function {plain}")
         if found.layers:
@@ -178,7 +216,9 @@ class Lambda(Service):
         return found
 
     def _later(self, ctx: Context, function: LambdaFunction, payload: bytes) -> None:
-        for _ in range(TRIES):
+        settings = [one.response() for one in function.event_invoke_config]
+        retries = settings[0].get("MaximumRetryAttempts") if settings else None
+        for _ in range(TRIES if retries is None else 1 + int(retries)):
             outcome = self._run(ctx, function, payload)
             if not outcome.error or self.world.stopping.is_set():
                 return

@@ -35,7 +35,12 @@ class CodeCommit(Service):
     def call(self, ctx: Context, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if not super().has(operation):
             raise unsupported(f"codecommit:{operation}")
-        return super().call(ctx, operation, params)
+        try:
+            return super().call(ctx, operation, params)
+        except (ServiceError, store.GitError, FileNotFoundError):
+            if "repositoryName" in params and operation != "CreateRepository":
+                self.find(ctx, params["repositoryName"])  # it may have gone while it was read
+            raise
 
     # Repositories
 

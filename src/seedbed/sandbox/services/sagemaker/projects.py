@@ -22,12 +22,14 @@ from seedbed.sandbox.services.sagemaker.stacks import (
     tags_of,
     template_of,
 )
+from seedbed.sandbox.services.servicecatalog.templates import SERVICE_ACCOUNT
 from seedbed.sandbox.world import Context
 
 PROJECT = Kind(
     "Project", ("ProjectName",), "project/{ProjectName}", status=("ProjectStatus", "Pending")
 )
 CATALOG = "ServiceCatalogProvisioningDetails"
+PORTFOLIO = "Amazon SageMaker Solutions and ML Ops products"
 PROVISIONED = "ServiceCatalogProvisionedProductDetails"
 UPDATABLE = frozenset({"CreateCompleted", "UpdateCompleted", "UpdateFailed"})
 
@@ -130,7 +132,7 @@ class Projects(ProjectStacks):
         work = self.remove_stack if TEMPLATES in record.said else self._terminate
         self._start(record, "Delete", lambda: work(ctx, record))
 
-    # SageMaker's own portfolio: a switch, its products are not here
+    # SageMaker's own portfolio: AWS shares it, its products are not here
 
     def enable_sagemaker_servicecatalog_portfolio(self, ctx: Context) -> None:
         self._switch_portfolio(ctx, on=True)
@@ -143,8 +145,24 @@ class Projects(ProjectStacks):
         return {"Status": "Enabled" if store.portfolio else "Disabled"}
 
     def _switch_portfolio(self, ctx: Context, *, on: bool) -> None:
+        """Share SageMaker's portfolio with the account and accept it there, or take it back."""
         store: Store = self.state(ctx)
-        store.portfolio = on
+        with self.lock:
+            was, store.portfolio = store.portfolio, on
+        if was == on:
+            return
+        aws = ctx.client("servicecatalog", account=SERVICE_ACCOUNT)
+        known = aws.list_portfolios()["PortfolioDetails"]
+        found = next((one["Id"] for one in known if one["DisplayName"] == PORTFOLIO), None)
+        if found is None:
+            made = aws.create_portfolio(DisplayName=PORTFOLIO, ProviderName="Amazon SageMaker")
+            found = made["PortfolioDetail"]["Id"]
+        if not on:
+            aws.delete_portfolio_share(PortfolioId=found, AccountId=ctx.owner)
+            return
+        aws.create_portfolio_share(PortfolioId=found, AccountId=ctx.owner)
+        mine = ctx.client("servicecatalog", account=ctx.owner)
+        mine.accept_portfolio_share(PortfolioId=found)
 
     # States
 

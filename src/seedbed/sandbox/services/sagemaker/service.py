@@ -10,6 +10,7 @@ from typing import Any
 
 from seedbed.sandbox.service import ServiceError, unsupported
 from seedbed.sandbox.services.sagemaker.executions import Executions
+from seedbed.sandbox.services.sagemaker.images import Images
 from seedbed.sandbox.services.sagemaker.monitoring import Monitoring
 from seedbed.sandbox.services.sagemaker.projects import Projects
 from seedbed.sandbox.services.sagemaker.records import Record, Store, paged, tag_list, tag_map
@@ -42,7 +43,7 @@ OF_MOTO = frozenset(
 )
 
 
-class SageMaker(Projects, Registry, Studio, Monitoring, Executions):
+class SageMaker(Projects, Registry, Studio, Images, Monitoring, Executions):
     """SageMaker of all accounts and regions."""
 
     def add_tags(
