@@ -82,6 +82,7 @@ def test_transforms_demand_auto_expand(cf):
         (one("AWS::CloudFormation::WaitConditionHandle"), "Thing: type AWS::CloudFormation::Wait"),
         (one(QUEUE, {"QueueName": {"Ref": "Nobody"}}), "E1020.*Nobody|Nobody.*E1020"),
         (one(QUEUE, {"DelaySeconds": {"Ref": "P"}}), "E1020|P"),
+        ({"Fn::ForEach::Q": ["N", ["a"], {"Q${N}": {"Type": QUEUE}}]}, "E1032.*Missing Transform"),
     ],
 )
 def test_cfn_lint_and_the_schemas_refuse_a_template(cf, resources, said):

@@ -107,7 +107,7 @@ def project_list(
         return
     table = Table("name", "id", "status", "route", "from", box=None)
     for one in found:
-        table.add_row(one.name, one.id, one.status, one.route, one.origin)
+        table.add_row(one.name, one.id, one.status, one.route, one.origin.split("/", 3)[-1])
     Console().print(table)
 
 

@@ -46,8 +46,9 @@ def _line(match: Any, tree: Any) -> str:
     path = [str(part) for part in getattr(match, "path", None) or []]
     where = f" at {'/'.join(path)}" if path else f" in line {match.linenumber}"
     if path[:1] == ["Resources"] and len(path) > 1:
-        kind = (tree.get("Resources", {}).get(path[1]) or {}).get("Type", "")
-        where = f" at {'/'.join(path[1:])} ({kind})"
+        resource = tree.get("Resources", {}).get(path[1])
+        kind = resource.get("Type", "") if isinstance(resource, dict) else ""
+        where = f" at {'/'.join(path[1:])} ({kind})".removesuffix(" ()")
     return f"{match.rule.id}{where}: {match.message}"
 
 
