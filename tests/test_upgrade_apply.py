@@ -210,8 +210,11 @@ def test_ctrl_c_waits_for_the_last_step(project, monkeypatch):
         return real(*args)
 
     monkeypatch.setattr(apply, "_move_in", interrupted)
+    # A shell's background jobs, and so their tests, ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt):
         upgrade(folder, set=PAYS)
+    signal.signal(signal.SIGINT, before)
     assert (folder / "pipeline/new.py").exists()
     assert not (folder / ".git/seedbed-upgrade").exists()
     assert git("diff", "--name-only", cwd=folder) == ""
