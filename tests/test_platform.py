@@ -216,6 +216,7 @@ BAD = [
     ("dev", "bootstrap spoke --hub 222222222222", "asked here: give --yes, or --plan to look"),
     ("hub", "publish --json", "--json asks nobody: give --yes, or `seedbed plan --json` to look"),
     ("hub", "teardown hub", "nobody can be asked here: give --yes"),
+    ("hub", "teardown spoke --hub 222222222222 --yes", "account 222222222222 is the hub itself"),
     ("dev", "teardown hub --yes", "account 333333333333 is a spoke: use the hub's credentials"),
     ("dev", "project create c --product model-build-s3 --set A=1 --set A=2", "give it once"),
     ("hub", "bootstrap hub --plan --set AssetBucketPrefix=x", "must be 3 to 27 lower-case"),

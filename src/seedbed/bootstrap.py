@@ -95,11 +95,14 @@ class Bootstrap:
     given: Mapping[str, str]
 
     def check(self) -> None:
-        """Hold the given parameters against the templates.
+        """Hold account and parameters against what is asked, before anything is done.
 
         Raises:
-            SeedbedError: no template has one, or a value does not fit it.
+            SeedbedError: the spoke is the hub, no template has a parameter, or a value does not
+                fit it.
         """
+        if self.parts is SPOKE and self.account.id == self.hub:
+            raise SeedbedError(f"account {self.hub} is the hub itself: use the spoke's credentials")
         rules: dict[str, Any] = {}
         for part in self.parts:
             rules |= self._template(part)["Parameters"]
@@ -114,11 +117,8 @@ class Bootstrap:
         """Look for all that would stop the stacks half-way, before the first one is made.
 
         Raises:
-            SeedbedError: this is the wrong account, a parameter is missing, or the hub lacks
-                something.
+            SeedbedError: a parameter is missing, or the hub lacks something.
         """
-        if self.parts is SPOKE and self.account.id == self.hub:
-            raise SeedbedError(f"account {self.hub} is the hub itself: use the spoke's credentials")
         for there, part in self._all():
             if not self._left_out(part):
                 self._values(there, part)
@@ -305,7 +305,7 @@ class Bootstrap:
             for name in projects.every(self.account.at(region))
         ]
         if found:
-            verb = "project needs" if len(found) == 1 else f"{len(found)} projects need"
+            verb = "1 project needs" if len(found) == 1 else f"{len(found)} projects need"
             how = "in Studio, or aws sagemaker delete-project --project-name NAME"
             raise SeedbedError(f"{verb} these roles: delete first ({how}): {', '.join(found)}")
 
