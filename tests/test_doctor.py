@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from contextlib import contextmanager
 
 import boto3
@@ -13,6 +12,7 @@ from botocore.stub import Stubber
 from conftest import commit, git, make_repository
 from publishing import DEV, READS, REGION
 from typer.testing import CliRunner
+from waiting import settled_share
 
 from seedbed import catalog, cfn, declaration, doctor
 from seedbed.cli import app
@@ -299,27 +299,18 @@ def crowded(at):
 def unshared(at):
     hub, portfolio, _ = held(at)
     node = {"OrganizationNode": {"Type": "ORGANIZATIONAL_UNIT", "Value": DEV}}
-    settled(hub, hub.delete_portfolio_share(**portfolio, **node))
+    settled_share(hub, hub.delete_portfolio_share(**portfolio, **node))
     yield
-    settled(hub, hub.create_portfolio_share(**portfolio, **node, SharePrincipals=True))
+    settled_share(hub, hub.create_portfolio_share(**portfolio, **node, SharePrincipals=True))
 
 
 @contextmanager
 def shared_alone(at):
     hub, portfolio, _ = held(at)
     node = {"OrganizationNode": {"Type": "ORGANIZATIONAL_UNIT", "Value": DEV}}
-    settled(hub, hub.update_portfolio_share(**portfolio, **node, SharePrincipals=False))
+    settled_share(hub, hub.update_portfolio_share(**portfolio, **node, SharePrincipals=False))
     yield
-    settled(hub, hub.update_portfolio_share(**portfolio, **node, SharePrincipals=True))
-
-
-def settled(hub, said):
-    """Wait for the end of a change of a share."""
-    deadline = time.monotonic() + 20
-    token = said["PortfolioShareToken"]
-    while hub.describe_portfolio_share_status(PortfolioShareToken=token)["Status"] != "COMPLETED":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    settled_share(hub, hub.update_portfolio_share(**portfolio, **node, SharePrincipals=True))
 
 
 @contextmanager

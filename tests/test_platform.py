@@ -12,6 +12,7 @@ import yaml
 from conftest import commit, git, make_repository
 from publishing import DEV, writes
 from typer.testing import CliRunner
+from waiting import settled_share
 
 from seedbed import catalog, declaration
 from seedbed.cli import app
@@ -254,7 +255,8 @@ def test_a_declared_share_can_be_made_at_once(desk):
     listed = catalog_.list_portfolios()["PortfolioDetails"]
     id_ = next(one["Id"] for one in listed if one["DisplayName"] == "SageMaker Projects")
     unit = {"Type": "ORGANIZATIONAL_UNIT", "Value": DEV}
-    catalog_.delete_portfolio_share(PortfolioId=id_, OrganizationNode=unit)
+    said = catalog_.delete_portfolio_share(PortfolioId=id_, OrganizationNode=unit)
+    settled_share(catalog_, said)
     assert "1 servicecatalog:CreatePortfolioShare" in desk.run("hub", *words)
     assert "nothing to do" in desk.run("hub", "plan")
 

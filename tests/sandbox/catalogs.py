@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 
 from access import allow, make_role, trusting
+from waiting import until
 
 REGION = "eu-west-1"
 BUCKET = "seedbed-assets"
@@ -81,15 +81,6 @@ def scientist(sandbox, account="dev", name="scientist"):
     """Create a role that may use Service Catalog and nothing else; return its client."""
     arn = make_role(sandbox, name, allow("servicecatalog:*"), account=account)
     return sandbox.client("servicecatalog", account, role=arn), arn
-
-
-def until(check, seconds=20):
-    """Ask again until the answer is true, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.02)
-    return found
 
 
 class Shop:

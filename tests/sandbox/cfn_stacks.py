@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
+
+from waiting import until
 
 ALL = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 TRUST = {
@@ -44,15 +45,14 @@ def parameters(given):
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
 
 
-def settle(cf, name, within=60):
+def settle(cf, name):
     """Wait until nothing is under way; return the stack's description."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        stack = cf.describe_stacks(StackName=name)["Stacks"][0]
-        busy = stack["StackStatus"].endswith("_IN_PROGRESS")
-        if not busy or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
-            return stack
-    raise AssertionError(f"{name} is still {stack['StackStatus']}: {history(cf, name)}")
+
+    def done(stack):
+        status = stack["StackStatus"]
+        return status == "REVIEW_IN_PROGRESS" or not status.endswith("_IN_PROGRESS")
+
+    return until(lambda: cf.describe_stacks(StackName=name)["Stacks"][0], done)
 
 
 def create(cf, name, resources, given=None, tags=None, **options):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 
 from access import allow, make_role, trusting
+from waiting import until
 
 LOGS = allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"])
 TRUST = trusting({"Service": "codebuild.amazonaws.com"})
@@ -40,14 +40,6 @@ def make_project(sandbox, buildspec="", *statements, role="builder", **more):
     }
     client.create_project(**said)
     return client
-
-
-def until(ready, seconds=20):
-    end = time.monotonic() + seconds
-    while not (found := ready()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.03)
-    return found
 
 
 def ended(client, build):

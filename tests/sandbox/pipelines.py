@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
-import time
 import zipfile
 
 from access import allow, make_role, trusting
+from waiting import until
 
 HERE = {"LocationConstraint": "eu-west-1"}
 TRUST = trusting({"Service": "codepipeline.amazonaws.com"})
@@ -94,17 +93,6 @@ def pipeline(role_arn, *stages, **more):
         "stages": list(stages),
         **more,
     }
-
-
-def until(look, wanted, seconds=30):
-    """Ask until the answer is as wanted, and return it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if wanted(found):
-            return found
-        assert time.monotonic() < deadline, json.dumps(found, default=str)
-        time.sleep(0.03)
 
 
 def status(client, number=None, name="churn"):

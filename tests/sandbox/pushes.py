@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from catalogs import make_portfolio, make_product, product_ids, upload
 from cfn_stacks import ALL, history, parameters, settle
 from revoking import revoked
+from waiting import until
 
 from seedbed import cfn
 from seedbed.catalog import CHECKOUT
@@ -165,11 +166,10 @@ class Run:
             ProvisionedProductName=ID,
             ProvisioningParameters=[{"Key": key, "Value": said} for key, said in FORM.items()],
         )["RecordDetail"]
-        until = time.monotonic() + 90
-        while record["Status"] in ("CREATED", "IN_PROGRESS"):
-            assert time.monotonic() < until, record
-            time.sleep(0.1)
-            record = told(user.describe_record)(Id=record["RecordId"])["RecordDetail"]
+        record = until(
+            lambda: told(user.describe_record)(Id=record["RecordId"])["RecordDetail"],
+            lambda one: one["Status"] not in ("CREATED", "IN_PROGRESS"),
+        )
         if record["Status"] != "SUCCEEDED":
             raise RunError(str(record["RecordErrors"]))
 
@@ -236,16 +236,16 @@ class Run:
                 was denied something, even if the run went on (a job without its log).
         """
         ours = self.sandbox.client("codepipeline")
-        until = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (fresh := self.executions().keys() - self.was.keys()):
-            if time.monotonic() > until or self.undelivered():
+            if time.monotonic() > deadline or self.undelivered():
                 raise RunError("the push started no execution")
             time.sleep(0.1)
         (number,) = fresh
-        until = time.monotonic() + within
+        deadline = time.monotonic() + within
         while (status := self.executions()[number]["status"]) == "InProgress":
             builds = self.builds()
-            assert time.monotonic() < until, list(map(self.log, builds))
+            assert time.monotonic() < deadline, list(map(self.log, builds))
             for one in builds:
                 if one["buildStatus"] not in ("IN_PROGRESS", "SUCCEEDED"):
                     raise RunError(self.log(one))

@@ -20,12 +20,12 @@ import yaml
 from access import document, make_role
 from conftest import ROOT, make_repository
 from packaging.requirements import Requirement
-from pipelines import until
 from publishing import CATALOG, DEV, dump, tell_usage
 from pushes import settings
 from test_codeconnections import url
 from test_git import Git
 from test_platform import Desk
+from waiting import until
 
 from seedbed import declaration
 from seedbed.sandbox.fixture import start

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import boto3
 import pytest
 from access import make_role, refused
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
+from waiting import until
 
 from seedbed.errors import SeedbedError
 from seedbed.sandbox.chaos import KINDS, Chaos
@@ -74,12 +74,13 @@ def test_a_timeout_leaves_no_connection_behind(tmp_path):
             sqs.list_queues()
         tries = sandbox.calls(operation="ListQueues")
         assert len(tries) > 1, "boto3 has tried again"
-        deadline = time.monotonic() + 5
-        while left := {one for one in threading.enumerate() if "process_request" in one.name}:
-            # The connection of `sandbox.calls` has been answered, and may stay.
-            if len(left - before) <= 1:
-                break
-            assert time.monotonic() < deadline, left
+
+        def left():
+            now = {one for one in threading.enumerate() if "process_request" in one.name}
+            return now - before
+
+        # The connection of `sandbox.calls` has been answered, and may stay.
+        until(left, lambda some: len(some) <= 1)
     finally:
         server.stop()
 

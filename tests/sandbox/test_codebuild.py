@@ -16,9 +16,9 @@ from codebuild_cases import (
     make_project,
     phase,
     spec,
-    until,
     why,
 )
+from waiting import until
 
 from seedbed.sandbox.services.codebuild.shell import host_settings
 

@@ -22,9 +22,9 @@ from pipelines import (
     source,
     stage,
     status,
-    until,
     waits,
 )
+from waiting import until
 
 
 def approve():

@@ -19,13 +19,13 @@ from pipelines import (
     role,
     source,
     stage,
-    until,
     unzipped,
     waits,
     zipped,
 )
 from test_codeconnections import connect, url
 from test_git import Git
+from waiting import until
 
 REPOSITORY = f"arn:aws:codecommit:eu-west-1:{DEV}:churn"
 COMMIT_ACTIONS = ("GetBranch", "GetCommit", "UploadArchive", "GetUploadArchiveStatus")

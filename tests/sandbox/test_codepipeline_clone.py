@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pytest
 from access import allow
-from pipelines import action, actions, buckets, ended, failure, pipeline, role, stage, until
+from pipelines import (
+    action,
+    actions,
+    buckets,
+    ended,
+    failure,
+    pipeline,
+    role,
+    stage,
+)
 from test_codeconnections import connect, url
 from test_codepipeline_actions import REPOSITORY, project
 from test_git import Git
+from waiting import until
 
 SPEC = """
 version: 0.2

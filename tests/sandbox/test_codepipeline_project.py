@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 from access import allow, make_role, trusting
-from pipelines import DEV, HERE, actions, ended, failure, until
+from pipelines import (
+    DEV,
+    HERE,
+    actions,
+    ended,
+    failure,
+)
 from test_codeconnections import connect, url
 from test_git import Git
+from waiting import until
 
 TEMPLATE = Path(__file__).parents[2] / "layers/model-build/infra/source.yml"
 SPEC = """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from access import allow, document, make_role, refused, trusting
+from waiting import until
 
 from seedbed.sandbox.services.events import pick, shaped
 
@@ -41,14 +41,9 @@ def put(sandbox, account="dev", **more):
     return sandbox.client("events", account).put_events(Entries=[entry])
 
 
-def received(sandbox, url, account="dev", seconds=10):
-    sqs, deadline = sandbox.client("sqs", account), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages")
-        if found:
-            return found[0]
-        time.sleep(0.02)
-    raise AssertionError(f"nothing came to {url}")
+def received(sandbox, url, account="dev"):
+    ask = sandbox.client("sqs", account).receive_message
+    return until(lambda: ask(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))[0]
 
 
 def test_a_queue_gets_the_whole_event(sandbox):
@@ -142,10 +137,8 @@ def test_a_log_group_gets_the_event(sandbox):
     arn = f"arn:aws:logs:{REGION}:{sandbox.account('dev')}:log-group:/aws/events/x"
     rule(sandbox, "r", {"Arn": arn, "RoleArn": sender})
     put(sandbox)
-    deadline = time.monotonic() + 10
-    while not (found := logs.filter_log_events(logGroupName="/aws/events/x")["events"]):
-        assert time.monotonic() < deadline
-    assert json.loads(found[0]["message"])["detail"]["n"] == 1
+    (found,) = until(lambda: logs.filter_log_events(logGroupName="/aws/events/x")["events"])
+    assert json.loads(found["message"])["detail"]["n"] == 1
 
 
 @pytest.mark.parametrize(

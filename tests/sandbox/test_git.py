@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from access import allow, make_role, refused
 from botocore.exceptions import ClientError
+from waiting import until
 
 REPOSITORY = "arn:aws:codecommit:eu-west-1:333333333333:churn"
 AWS_URL = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos"
@@ -70,11 +70,14 @@ def git(sandbox, tmp_path):
 
 def drained(sandbox, queue, count):
     """Return the events of a queue, once there are as many."""
-    sqs, found, until = sandbox.client("sqs"), [], time.monotonic() + 10
-    while len(found) < count and time.monotonic() < until:
+    sqs, found = sandbox.client("sqs"), []
+
+    def look():
         said = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        found += [json.loads(one["Body"]) for one in said.get("Messages", [])]
-    return found
+        found.extend(json.loads(one["Body"]) for one in said.get("Messages", []))
+        return found
+
+    return until(look, lambda _: len(found) >= count)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import base64
 import io
 import json
-import time
 import zipfile
 
 import pytest
 from access import allow, document, make_role, refused
+from waiting import until
 
 CODE = """
 import os, sys, time
@@ -65,14 +65,6 @@ def function(sandbox):
 def invoke(client, event, **more):
     answer = client.invoke(FunctionName="worker", Payload=json.dumps(event), **more)
     return answer, json.loads(answer["Payload"].read() or b"null")
-
-
-def until(ready, seconds=15):
-    end = time.monotonic() + seconds
-    while not (found := ready()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def test_the_handler_runs_as_its_role_with_its_variables(function):
@@ -249,7 +241,7 @@ def test_a_function_that_answers_failed_rolls_the_stack_back_with_its_reason(san
         (stack,) = stacks.describe_stacks(StackName="s")["Stacks"]
         return stack["StackStatus"] if stack["StackStatus"] == "ROLLBACK_COMPLETE" else ""
 
-    assert until(ended, seconds=30)
+    assert until(ended)
     events = stacks.describe_stack_events(StackName="s")["StackEvents"]
     assert any("that name is taken" in e.get("ResourceStatusReason", "") for e in events)
     assert sandbox.client("lambda", "dev").list_functions()["Functions"] == []

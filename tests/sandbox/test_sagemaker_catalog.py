@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from access import allow, make_role, refused, trusting
-from test_sagemaker_projects import TEMPLATE, note, pairs, put_template, settled
+from test_sagemaker_projects import TEMPLATE, note, pairs, put_template
+from waiting import settled_project
 
 LAUNCH_TRUST = trusting({"Service": "servicecatalog.amazonaws.com"})
 TYPE = "CLOUD_FORMATION_TEMPLATE"
@@ -92,7 +93,7 @@ def test_a_product_is_provisioned_as_the_caller(sandbox, shop):
         "ProvisioningParameters": pairs(Colour="blue"),
     }
     create(shop, **given)
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert said["ProjectStatus"] == "CreateCompleted", said
     assert said["ServiceCatalogProvisioningDetails"] == {"ProductId": shop.product, **given}
     assert note(sandbox, said) == "churn is blue"
@@ -111,18 +112,18 @@ def test_a_product_is_provisioned_as_the_caller(sandbox, shop):
 def test_an_omitted_version_is_the_latest(sandbox, shop):
     second = add_version(sandbox, shop)
     create(shop)
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert said["ServiceCatalogProvisioningDetails"]["ProvisioningArtifactId"] == second
     assert note(sandbox, said) == "churn was grey"
 
 
 def test_an_update_goes_to_the_version_asked_for(sandbox, shop):
     create(shop)
-    settled(shop.user)
+    settled_project(shop.user)
     second = add_version(sandbox, shop)
     details = {"ProvisioningArtifactId": second, "ProvisioningParameters": pairs(Colour="red")}
     shop.user.update_project(ProjectName="churn", ServiceCatalogProvisioningUpdateDetails=details)
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert said["ProjectStatus"] == "UpdateCompleted", said
     assert said["ServiceCatalogProvisioningDetails"] == {"ProductId": shop.product, **details}
     assert note(sandbox, said) == "churn was red"
@@ -130,20 +131,20 @@ def test_an_update_goes_to_the_version_asked_for(sandbox, shop):
 
 def test_an_update_without_a_version_takes_the_latest(sandbox, shop):
     create(shop, ProvisioningArtifactId=shop.first)
-    settled(shop.user)
+    settled_project(shop.user)
     second = add_version(sandbox, shop)
     shop.user.update_project(ProjectName="churn", ServiceCatalogProvisioningUpdateDetails={})
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert said["ServiceCatalogProvisioningDetails"]["ProvisioningArtifactId"] == second
 
 
 def test_a_failed_update_is_told_and_keeps_the_version(sandbox, shop):
     create(shop)
-    settled(shop.user)
+    settled_project(shop.user)
     broken = add_version(sandbox, shop, TEMPLATE + "  Queue: {Type: AWS::SQS::Queue}\n")
     details = {"ProvisioningArtifactId": broken}
     shop.user.update_project(ProjectName="churn", ServiceCatalogProvisioningUpdateDetails=details)
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert said["ProjectStatus"] == "UpdateFailed"
     assert said["ServiceCatalogProvisioningDetails"]["ProvisioningArtifactId"] == shop.first
     assert said["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductStatusMessage"]
@@ -151,16 +152,16 @@ def test_a_failed_update_is_told_and_keeps_the_version(sandbox, shop):
 
 def test_tags_need_the_constraint_and_keep_the_version(sandbox, shop):
     create(shop, ProvisioningParameters=pairs(Colour="blue"))
-    settled(shop.user)
+    settled_project(shop.user)
     add_version(sandbox, shop)
     shop.user.update_project(ProjectName="churn", Tags=pairs(team="b"))
-    assert settled(shop.user)["ProjectStatus"] == "UpdateFailed"
+    assert settled_project(shop.user)["ProjectStatus"] == "UpdateFailed"
     allowed = {"Version": "2.0", "Properties": {"TagUpdateOnProvisionedProduct": "ALLOWED"}}
     shop.catalog.create_constraint(
         **shop.place, Type="RESOURCE_UPDATE", Parameters=json.dumps(allowed)
     )
     shop.user.update_project(ProjectName="churn", Tags=pairs(team="c"))
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert said["ProjectStatus"] == "UpdateCompleted", said
     assert said["ServiceCatalogProvisioningDetails"]["ProvisioningArtifactId"] == shop.first
     assert note(sandbox, said) == "churn is blue"
@@ -168,10 +169,10 @@ def test_tags_need_the_constraint_and_keep_the_version(sandbox, shop):
 
 def test_a_deleted_project_terminates_its_product(sandbox, shop):
     create(shop)
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert product_of(shop, said)
     shop.user.delete_project(ProjectName="churn")
-    assert settled(shop.user)["ProjectStatus"] == "DeleteCompleted"
+    assert settled_project(shop.user)["ProjectStatus"] == "DeleteCompleted"
     assert product_of(shop, said) is None
     with refused("ParameterNotFound"):
         note(sandbox, said)
@@ -184,16 +185,16 @@ def test_every_grant_of_the_caller_is_needed(sandbox, shop, missing):
     document = json.dumps({"Version": "2012-10-17", "Statement": kept})
     iam.put_role_policy(RoleName="studio", PolicyName="own", PolicyDocument=document)
     create(shop)
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     if said["ProjectStatus"] == "CreateCompleted":
         details = {"ProvisioningArtifactId": add_version(sandbox, shop)}
         shop.user.update_project(
             ProjectName="churn", ServiceCatalogProvisioningUpdateDetails=details
         )
-        said = settled(shop.user)
+        said = settled_project(shop.user)
     if said["ProjectStatus"] == "UpdateCompleted":
         shop.user.delete_project(ProjectName="churn")
-        said = settled(shop.user)
+        said = settled_project(shop.user)
     assert said["ProjectStatus"].endswith("Failed")
     message = said["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductStatusMessage"]
     assert f"servicecatalog:{missing}" in message
@@ -203,17 +204,17 @@ def test_a_template_without_sagemaker_s_parameters_fails(sandbox, shop):
     plain = "Resources: {T: {Type: AWS::SSM::Parameter, Properties: {Type: String, Value: a}}}"
     add_version(sandbox, shop, plain)
     create(shop)
-    said = settled(shop.user)
+    said = settled_project(shop.user)
     assert said["ProjectStatus"] == "CreateFailed"
     message = said["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductStatusMessage"]
     assert "SageMakerProject" in message
     shop.user.delete_project(ProjectName="churn")
-    assert settled(shop.user)["ProjectStatus"] == "DeleteCompleted"
+    assert settled_project(shop.user)["ProjectStatus"] == "DeleteCompleted"
 
 
 def test_the_other_route_is_refused(shop):
     create(shop)
-    settled(shop.user)
+    settled_project(shop.user)
     template = {"TemplateName": "t", "TemplateURL": "https://b.s3.amazonaws.com/k.yml"}
     with refused("ValidationException", "is of Service Catalog"):
         shop.user.update_project(

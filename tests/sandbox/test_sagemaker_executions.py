@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 from access import allow, document, make_role, refused, trusting
-from codebuild_cases import until
+from waiting import until
 
 BUCKET = "seedbed-runs"
 ROLE = "arn:aws:iam::333333333333:role/runner"
@@ -232,7 +232,7 @@ def ended(client, arn):
         found = client.describe_pipeline_execution(PipelineExecutionArn=arn)
         return found if found["PipelineExecutionStatus"] not in {"Executing", "Stopping"} else None
 
-    return until(look, seconds=60)
+    return until(look)
 
 
 def steps(client, arn):

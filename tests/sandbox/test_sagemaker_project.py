@@ -10,7 +10,7 @@ from io import BytesIO
 
 import copier
 import pytest
-from codebuild_cases import until
+from waiting import until
 
 from seedbed.catalog import CHECKOUT
 
@@ -95,7 +95,7 @@ def test_a_generated_project_trains_and_registers_with_its_own_role(sandbox, pro
         said = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
         return said if said["PipelineExecutionStatus"] != "Executing" else None
 
-    execution = until(ended, seconds=60)
+    execution = until(ended)
     found = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)
     ran = {one["StepName"]: one for one in found["PipelineExecutionSteps"]}
     assert execution["PipelineExecutionStatus"] == "Succeeded", ran

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
 from access import allow, make_role, refused, trusting
+from waiting import settled_project
 
 BUCKET, KEY = "templates", "templates/plain.yml"
 URL = f"https://{BUCKET}.s3.eu-west-1.amazonaws.com/{KEY}"
@@ -55,16 +55,6 @@ def pairs(**values):
     return [{"Key": key, "Value": value} for key, value in values.items()]
 
 
-def settled(client, name="churn", seconds=20):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        said = client.describe_project(ProjectName=name)
-        if said["ProjectStatus"] != "Pending" and "Progress" not in said["ProjectStatus"]:
-            return said
-        time.sleep(0.02)
-    raise AssertionError(said)
-
-
 def stack_of(said):
     return said["TemplateProviderDetails"][0]["CfnTemplateProviderDetail"]["StackDetail"]
 
@@ -92,7 +82,7 @@ def test_a_template_becomes_a_stack(sandbox, user):
         TemplateProviders=provider(RoleARN=user.launch, Parameters=pairs(Colour="blue")),
         Tags=pairs(team="a"),
     )
-    said = settled(user)
+    said = settled_project(user)
     assert said["ProjectStatus"] == "CreateCompleted", said
     assert (said["ProjectArn"], said["ProjectId"]) == (made["ProjectArn"], made["ProjectId"])
     assert re.fullmatch(r"p-[a-z0-9]{12}", said["ProjectId"])
@@ -123,14 +113,14 @@ def test_a_template_becomes_a_stack(sandbox, user):
 
 def test_an_update_brings_the_new_template(sandbox, user):
     user.create_project(ProjectName="churn", TemplateProviders=provider(RoleARN=user.launch))
-    settled(user)
+    settled_project(user)
     url = put_template(sandbox, TEMPLATE.replace(" is ", " was "), "templates/v2.yml")
     user.update_project(
         ProjectName="churn",
         ProjectDescription="new",
         TemplateProvidersToUpdate=provider(url, Parameters=pairs(Colour="red")),
     )
-    said = settled(user)
+    said = settled_project(user)
     assert said["ProjectStatus"] == "UpdateCompleted", said
     assert said["ProjectDescription"] == "new"
     detail = said["TemplateProviderDetails"][0]["CfnTemplateProviderDetail"]
@@ -142,21 +132,21 @@ def test_an_update_brings_the_new_template(sandbox, user):
 def test_a_parameter_without_a_value_keeps_its_own(sandbox, user):
     said = {"RoleARN": user.launch, "Parameters": pairs(Colour="blue")}
     user.create_project(ProjectName="churn", TemplateProviders=provider(**said))
-    settled(user)
+    settled_project(user)
     url = put_template(sandbox, TEMPLATE.replace(" is ", " was "), "templates/v2.yml")
     kept = provider(url, Parameters=[{"Key": "Colour"}])
     user.update_project(ProjectName="churn", TemplateProvidersToUpdate=kept)
-    assert note(sandbox, settled(user)) == "churn was blue"
+    assert note(sandbox, settled_project(user)) == "churn was blue"
     again = put_template(sandbox, TEMPLATE, "templates/v3.yml")
     user.update_project(ProjectName="churn", TemplateProvidersToUpdate=provider(again))
-    assert note(sandbox, settled(user)) == "churn is grey"
+    assert note(sandbox, settled_project(user)) == "churn is grey"
 
 
 def test_tags_alone_update_the_stack(sandbox, user):
     user.create_project(ProjectName="churn", TemplateProviders=provider(RoleARN=user.launch))
-    stack = stack_of(settled(user))
+    stack = stack_of(settled_project(user))
     user.update_project(ProjectName="churn", Tags=pairs(team="b"))
-    said = settled(user)
+    said = settled_project(user)
     assert said["ProjectStatus"] == "UpdateCompleted", said
     found = sandbox.client("cloudformation").describe_stacks(StackName=stack["Id"])["Stacks"][0]
     assert {"Key": "team", "Value": "b"} in found["Tags"]
@@ -165,32 +155,32 @@ def test_tags_alone_update_the_stack(sandbox, user):
 
 def test_an_update_that_fails_leaves_what_was(sandbox, user):
     user.create_project(ProjectName="churn", TemplateProviders=provider(RoleARN=user.launch))
-    settled(user)
+    settled_project(user)
     queue = "  Queue: {Type: AWS::SQS::Queue}\n"
     url = put_template(sandbox, TEMPLATE + queue, "templates/v2.yml")
     user.update_project(ProjectName="churn", TemplateProvidersToUpdate=provider(url))
-    said = settled(user)
+    said = settled_project(user)
     assert said["ProjectStatus"] == "UpdateFailed"
     assert "UPDATE_ROLLBACK_COMPLETE" in stack_of(said)["StatusMessage"]
     detail = said["TemplateProviderDetails"][0]["CfnTemplateProviderDetail"]
     assert detail["TemplateURL"] == URL
     user.update_project(ProjectName="churn", TemplateProvidersToUpdate=provider())
-    said = settled(user)
+    said = settled_project(user)
     assert said["ProjectStatus"] == "UpdateFailed"
     assert "No updates" in stack_of(said)["StatusMessage"]
 
 
 def test_a_deleted_project_takes_its_stack_along(sandbox, user):
     user.create_project(ProjectName="churn", TemplateProviders=provider(RoleARN=user.launch))
-    stack = stack_of(settled(user))
+    stack = stack_of(settled_project(user))
     user.delete_project(ProjectName="churn")
-    assert settled(user)["ProjectStatus"] == "DeleteCompleted"
+    assert settled_project(user)["ProjectStatus"] == "DeleteCompleted"
     found = sandbox.client("cloudformation").describe_stacks(StackName=stack["Id"])["Stacks"][0]
     assert found["StackStatus"] == "DELETE_COMPLETE"
     with refused("ValidationException", "does not exist"):
         user.delete_project(ProjectName="churn")
     again = user.create_project(ProjectName="churn", TemplateProviders=provider())
-    assert settled(user)["ProjectId"] == again["ProjectId"]
+    assert settled_project(user)["ProjectId"] == again["ProjectId"]
 
 
 @pytest.mark.parametrize("missing", ["stack", "tag", "read", "tagging", "pass"])
@@ -200,7 +190,7 @@ def test_every_grant_of_the_caller_is_needed(sandbox, missing):
     granted = [one for name, one in GRANTS.items() if name != missing]
     client = sandbox.become("sagemaker", make_role(sandbox, "studio", *granted))
     client.create_project(ProjectName="churn", TemplateProviders=provider(RoleARN=launch))
-    said = settled(client)
+    said = settled_project(client)
     assert said["ProjectStatus"] == "CreateFailed"
     action = GRANTS[missing]["Action"]
     wanted = action if isinstance(action, str) else action[0]
@@ -214,20 +204,20 @@ def test_a_failed_stack_fails_the_project(sandbox, user):
     iam = sandbox.client("iam")
     iam.put_role_policy(RoleName="studio", PolicyName="weak", PolicyDocument=policy)
     user.create_project(ProjectName="churn", TemplateProviders=provider(RoleARN=denied))
-    said = settled(user)
+    said = settled_project(user)
     assert said["ProjectStatus"] == "CreateFailed"
     assert "ROLLBACK_COMPLETE" in stack_of(said)["StatusMessage"]
     with refused("ConflictException", "CreateFailed"):
         user.update_project(ProjectName="churn", TemplateProvidersToUpdate=provider())
     user.delete_project(ProjectName="churn")
-    assert settled(user)["ProjectStatus"] == "DeleteCompleted"
+    assert settled_project(user)["ProjectStatus"] == "DeleteCompleted"
 
 
 def test_only_declared_parameters_are_injected(sandbox, user):
     plain = "Resources: {T: {Type: AWS::SSM::Parameter, Properties: {Type: String, Value: a}}}"
     url = put_template(sandbox, plain, "templates/bare.yml")
     user.create_project(ProjectName="bare", TemplateProviders=provider(url, RoleARN=user.launch))
-    assert settled(user, "bare")["ProjectStatus"] == "CreateCompleted"
+    assert settled_project(user, "bare")["ProjectStatus"] == "CreateCompleted"
 
 
 def test_one_project_of_a_name_and_one_route(user):
@@ -238,7 +228,7 @@ def test_one_project_of_a_name_and_one_route(user):
         user.create_project(ProjectName="other")
     with refused("ValidationException", "does not exist"):
         user.describe_project(ProjectName="other")
-    settled(user)
+    settled_project(user)
     with refused("ValidationException", "not of Service Catalog"):
         user.update_project(ProjectName="churn", ServiceCatalogProvisioningUpdateDetails={})
     other = [{"CfnTemplateProvider": {"TemplateName": "other", "TemplateURL": URL}}]
@@ -252,7 +242,7 @@ def test_projects_are_listed_as_asked(sandbox):
     for name in ("b-churn", "a-churn", "c-fraud"):
         admin.create_project(ProjectName=name, TemplateProviders=provider())
     for name in ("b-churn", "a-churn", "c-fraud"):
-        settled(admin, name)
+        settled_project(admin, name)
 
     def names(**asked):
         found = admin.list_projects(**asked)["ProjectSummaryList"]

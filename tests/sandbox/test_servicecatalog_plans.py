@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 from access import allow, make_role, refused
-from catalogs import LAUNCH, open_shop, until
+from catalogs import (
+    LAUNCH,
+    open_shop,
+)
+from waiting import until
 
 
 @pytest.fixture

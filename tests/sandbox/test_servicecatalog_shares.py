@@ -14,9 +14,9 @@ from catalogs import (
     product_ids,
     scientist,
     template,
-    until,
     upload,
 )
+from waiting import until
 
 WORKLOADS = {"Type": "ORGANIZATIONAL_UNIT", "Value": "ou-seed-workloads"}
 DEV = {"Type": "ORGANIZATIONAL_UNIT", "Value": "ou-seed-workloadsdev"}
@@ -291,6 +291,17 @@ def test_a_suspended_account_is_a_partial_error(sandbox, hub, held):
     (error,) = told["ShareDetails"]["ShareErrors"]
     assert error["Accounts"] == [test]
     assert test not in told["ShareDetails"]["SuccessfulShares"]
+
+
+def test_a_share_that_is_being_withdrawn_is_no_share_to_rely_on(hub, held):
+    said = {"PortfolioId": held[0], "OrganizationNode": WORKLOADS}
+    share(hub, held[0])
+    token = hub.delete_portfolio_share(**said)
+    for change in (hub.create_portfolio_share, hub.delete_portfolio_share):
+        with refused("InvalidStateException", "in progress"):
+            change(**said)
+    assert done(hub, token)["Status"] == "COMPLETED"
+    assert done(hub, hub.create_portfolio_share(**said))["Status"] == "COMPLETED"
 
 
 def test_a_share_that_is_being_made_cannot_be_changed(hub, held):

@@ -263,7 +263,7 @@ def test_an_asynchronous_invocation_is_tried_as_often_as_its_settings_say(sandbo
     client.update_function_configuration(FunctionName="f", DeadLetterConfig={"TargetArn": arn})
     client.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=1)
     client.invoke(FunctionName="f", InvocationType="Event", Payload=b"{}")
-    received(sandbox, dead, seconds=30)
+    received(sandbox, dead)
     for _ in range(2):
         received(sandbox, url)
     nothing(sandbox, url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT, git
 from seeding import ADDRESS, FUNCTION, TEMPLATE, core, packed, two_releases
+from waiting import until
 
 from seedbed import cfn
 from seedbed.packaging import archive
@@ -27,13 +27,11 @@ READERS = {"Principal": {"AWS": "arn:aws:iam::333333333333:root"}, "Effect": "Al
 
 def settle(client: Any, name: str, within: float = 180) -> dict[str, Any]:
     """Wait until nothing is under way; return the stack."""
-    deadline = time.monotonic() + within
-    while True:
-        stack = client.describe_stacks(StackName=name)["Stacks"][0]
-        if not stack["StackStatus"].endswith("_IN_PROGRESS"):
-            return dict(stack)
-        assert time.monotonic() < deadline, (stack["StackStatus"], why(client, name))
-        time.sleep(0.2)
+    return until(
+        lambda: client.describe_stacks(StackName=name)["Stacks"][0],
+        lambda stack: not stack["StackStatus"].endswith("_IN_PROGRESS"),
+        within,
+    )
 
 
 def why(client: Any, name: str) -> str:
@@ -232,10 +230,7 @@ def test_a_project_behind_a_connection_is_adopted_by_its_own_stacks_only(spoke):
 
 def test_a_build_that_ends_before_it_can_answer_is_answered_for(spoke):
     stack = spoke.deploy("SC-1", wait=False)
-    deadline = time.monotonic() + 60
-    while not (running := [one for one in spoke.builds() if one["buildStatus"] == "IN_PROGRESS"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    running = until(lambda: [b for b in spoke.builds() if b["buildStatus"] == "IN_PROGRESS"])
     spoke.sandbox.client("codebuild", "dev").stop_build(id=running[0]["id"])
     stack = settle(spoke.client, stack["StackId"])
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"

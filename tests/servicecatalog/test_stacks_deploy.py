@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-import time
 import zipfile
 from functools import cache
 
@@ -13,6 +12,7 @@ import cfn_rules
 import pytest
 from botocore.exceptions import ClientError
 from conftest import ROOT
+from waiting import settled_project
 
 from seedbed import cfn
 from seedbed.packaging import product
@@ -335,16 +335,6 @@ def test_endpoints_are_made_in_the_vpc(sandbox, dev):
 # Projects, by both routes, as a data scientist
 
 
-def finished(client, name: str) -> dict:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        said = client.describe_project(ProjectName=name)
-        if said["ProjectStatus"] != "Pending" and "Progress" not in said["ProjectStatus"]:
-            return said
-        time.sleep(0.05)
-    raise AssertionError(said)
-
-
 def why(sandbox: Sandbox, said: dict) -> list[str]:
     """Return what failed in a project's stack."""
     detail = said["TemplateProviderDetails"][0]["CfnTemplateProviderDetail"]["StackDetail"]
@@ -386,7 +376,7 @@ def test_a_data_scientist_creates_a_project_from_s3(sandbox, hub, dev, source):
     start = len(sandbox.calls())
     url = from_s3(hub, source)
     user.create_project(ProjectName=name, TemplateProviders=provider(url, given, RoleARN=LAUNCH))
-    said = finished(user, name)
+    said = settled_project(user, name)
     assert said["ProjectStatus"] == "CreateCompleted", why(sandbox, said)
     id_ = said["ProjectId"]
     role = sandbox.client("iam").get_role(RoleName=f"seedbed-{id_}-execution-eu-west-1")["Role"]
@@ -398,10 +388,11 @@ def test_a_data_scientist_creates_a_project_from_s3(sandbox, hub, dev, source):
     given |= {"AlertEmail": "others@example.com", "ReaderAccountIds": HUB}
     update = provider(url, given)
     user.update_project(ProjectName=name, TemplateProvidersToUpdate=update)
-    said = finished(user, name)
+    said = settled_project(user, name)
     assert said["ProjectStatus"] == "UpdateCompleted", why(sandbox, said)
     user.delete_project(ProjectName=name)
-    assert finished(user, name)["ProjectStatus"] == "DeleteCompleted", denials(sandbox, start)
+    ended = settled_project(user, name)["ProjectStatus"]
+    assert ended == "DeleteCompleted", denials(sandbox, start)
     assert denials(sandbox, start) == []
     left = [
         r["RoleName"] for r in sandbox.client("iam").list_roles()["Roles"] if id_ in r["RoleName"]
@@ -425,7 +416,7 @@ def test_a_project_at_github_takes_a_connection_and_a_workflows_role(sandbox, hu
     }
     start, url = len(sandbox.calls()), from_s3(hub, "s3")
     user.create_project(ProjectName=name, TemplateProviders=provider(url, given, RoleARN=LAUNCH))
-    said = finished(user, name)
+    said = settled_project(user, name)
     assert said["ProjectStatus"] == "CreateCompleted", why(sandbox, said)
     pipeline = sandbox.client("codepipeline").get_pipeline(name=said["ProjectId"])["pipeline"]
     source = pipeline["stages"][0]["actions"][0]["configuration"]
@@ -433,7 +424,8 @@ def test_a_project_at_github_takes_a_connection_and_a_workflows_role(sandbox, hu
     role = f"seedbed-{said['ProjectId']}-workflow-eu-west-1"
     assert sandbox.client("iam").get_role(RoleName=role)["Role"]["MaxSessionDuration"] == 21600
     user.delete_project(ProjectName=name)
-    assert finished(user, name)["ProjectStatus"] == "DeleteCompleted", why(sandbox, said)
+    ended = settled_project(user, name)["ProjectStatus"]
+    assert ended == "DeleteCompleted", why(sandbox, said)
     assert denials(sandbox, start) == []
 
 
@@ -470,7 +462,7 @@ def test_a_data_scientist_creates_a_project_from_service_catalog(sandbox, dev, s
     pairs = [{"Key": key, "Value": value} for key, value in given.items()]
     details = {**shop, "ProvisioningParameters": pairs}
     user.create_project(ProjectName=name, ServiceCatalogProvisioningDetails=details)
-    said = finished(user, name)
+    said = settled_project(user, name)
     assert said["ProjectStatus"] == "CreateCompleted", denials(sandbox, start)
     id_ = said["ProjectId"]
     sandbox.client("codebuild").batch_get_projects(names=[f"seedbed-{id_}"])["projects"][0]
@@ -479,7 +471,8 @@ def test_a_data_scientist_creates_a_project_from_service_catalog(sandbox, dev, s
         in sandbox.calls(service="codebuild", operation="CreateProject")[-1]["principal"]
     )
     user.delete_project(ProjectName=name)
-    assert finished(user, name)["ProjectStatus"] == "DeleteCompleted", denials(sandbox, start)
+    ended = settled_project(user, name)["ProjectStatus"]
+    assert ended == "DeleteCompleted", denials(sandbox, start)
     assert denials(sandbox, start) == []
 
 
@@ -543,12 +536,13 @@ def test_with_a_boundary_every_role_of_a_project_has_it(hub, dev):
     given = asked("s3", name)
     url = from_s3(hub, "s3")
     user.create_project(ProjectName=name, TemplateProviders=provider(url, given, RoleARN=LAUNCH))
-    assert finished(user, name)["ProjectStatus"] == "CreateFailed", "a role without the boundary"
+    ended = settled_project(user, name)["ProjectStatus"]
+    assert ended == "CreateFailed", "a role without the boundary"
     given["PermissionsBoundaryArn"] = made["ProjectBoundaryArn"]
     name = "churn-within"
     given["ModelPackageGroupName"] = name
     user.create_project(ProjectName=name, TemplateProviders=provider(url, given, RoleARN=LAUNCH))
-    said = finished(user, name)
+    said = settled_project(user, name)
     assert said["ProjectStatus"] == "CreateCompleted"
     role = f"seedbed-{said['ProjectId']}-execution-eu-west-1"
     iam = become(dev, "iam", "seedbed-launch")
@@ -559,7 +553,7 @@ def test_with_a_boundary_every_role_of_a_project_has_it(hub, dev):
     assert is_refused(models.create_model_package, **group, ModelApprovalStatus="Approved")
     assert not is_refused(models.create_model_package, **group, **waiting)
     user.delete_project(ProjectName=name)
-    assert finished(user, name)["ProjectStatus"] == "DeleteCompleted"
+    assert settled_project(user, name)["ProjectStatus"] == "DeleteCompleted"
     dev.deploy("spoke/roles.yml", verb="update", HubAccountId=HUB, ProjectBoundary="")
 
 

@@ -19,7 +19,8 @@ SHARE_SECONDS = 900  # an organisational unit with many accounts takes minutes
 ARTIFACT_SECONDS = 120
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 ORGANIZATION = (
-    "is sharing with the organisation enabled (in its management account: aws servicecatalog "
+    "if another change of this share goes on, wait a minute and run it again; else, is sharing "
+    "with the organisation enabled (in its management account: aws servicecatalog "
     "enable-aws-organizations-access), and the hub a delegated administrator (aws organizations "
     "register-delegated-administrator)? `seedbed doctor --as hub` tells; then run it again"
 )

@@ -13,7 +13,7 @@ TEMPLATE = "CLOUD_FORMATION_TEMPLATE"
 
 @dataclass
 class Share:
-    """Whom a portfolio is shared with; not `ready` while its operation runs."""
+    """Whom a portfolio is shared with; not `ready` while made, `leaving` while withdrawn."""
 
     kind: str  # ACCOUNT, ORGANIZATION, ORGANIZATIONAL_UNIT or ORGANIZATION_MEMBER_ACCOUNT
     value: str
@@ -21,6 +21,7 @@ class Share:
     principals: bool = False
     accepted: bool = True
     ready: bool = False
+    leaving: bool = False
 
     def wire(self) -> dict[str, Any]:
         return {

@@ -69,10 +69,13 @@ class Shares(Base):
         _check_flags(kind, SharePrincipals)
         if any(portfolio.products.values()):
             raise invalid(f"Portfolio {PortfolioId} holds a shared product: it cannot be shared.")
-        if _find(portfolio, kind, value) is not None and kind != "ACCOUNT":
-            return self._told(ctx, portfolio, kind, value, lambda: None, status="COMPLETED")
-        if _find(portfolio, kind, value) is not None:
-            return {}
+        if (there := _find(portfolio, kind, value)) is not None:
+            if there.leaving:
+                raise _in_progress(portfolio, value)
+            if kind == "ACCOUNT":
+                return {}
+            status = "COMPLETED" if there.ready else "NOT_STARTED"
+            return self._told(ctx, portfolio, kind, value, lambda: None, status=status)
         share = Share(kind, value, ShareTagOptions, SharePrincipals, accepted=kind != "ACCOUNT")
         portfolio.shares.append(share)
         if kind == "ACCOUNT":
@@ -120,6 +123,7 @@ class Shares(Base):
         if kind == "ACCOUNT":
             drop()
             return {}
+        share.leaving = True
         return self._told(ctx, portfolio, kind, value, drop)
 
     @atomic
@@ -249,9 +253,8 @@ class Shares(Base):
         share = _find(portfolio, kind, value)
         if share is None:
             raise missing(f"Portfolio {portfolio.id} is not shared with {value}.")
-        if not share.ready:
-            message = f"Sharing portfolio {portfolio.id} with {value} is in progress."
-            raise ServiceError("InvalidStateException", message)
+        if not share.ready or share.leaving:
+            raise _in_progress(portfolio, value)
         return share
 
     def _told(
@@ -294,6 +297,11 @@ class Shares(Base):
                 operation.errors = [error]
             failed = "COMPLETED_WITH_ERRORS" if operation.done else "ERROR"
             operation.status = failed if suspended else "COMPLETED"
+
+
+def _in_progress(portfolio: Portfolio, value: str) -> ServiceError:
+    message = f"A change of the share of portfolio {portfolio.id} with {value} is in progress."
+    return ServiceError("InvalidStateException", message)
 
 
 def _unsupported_for(ctx: Context, who: str) -> ServiceError:
