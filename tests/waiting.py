@@ -19,6 +19,11 @@ def until(look, wanted=bool, seconds=ENOUGH):
     return found
 
 
+def brief(seconds):
+    """Sleep a tenth of what a command would: its patience is counted in what it asked for."""
+    time.sleep(min(seconds, 1) / 10)
+
+
 def settled_project(client, name="churn"):
     """Wait until a SageMaker project's stack has ended; return the project's description."""
 

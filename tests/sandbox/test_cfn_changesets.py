@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from botocore.exceptions import ClientError
-from cfn_stacks import ALL, TRUST, body, create, one, parameters, physical, settle, update
+from cfn_stacks import ALL, TRUST, body, create, delete, one, parameters, physical, settle, update
 
 QUEUE = "AWS::SQS::Queue"
 
@@ -192,7 +192,7 @@ def test_a_review_is_abandoned_by_deleting_the_stack(cf):
     propose(cf, one(QUEUE), kind="CREATE", name="d")
     with pytest.raises(ClientError, match="AlreadyExists"):
         propose(cf, one(QUEUE), kind="CREATE", name="d")
-    cf.delete_stack(StackName="s")
+    delete(cf, "s")
     assert cf.describe_stacks()["Stacks"] == []
 
 

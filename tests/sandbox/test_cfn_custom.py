@@ -253,7 +253,7 @@ def test_a_silent_function_runs_into_its_service_timeout(cf, function, server):
     cf.create_stack(
         StackName="s", TemplateBody=body(custom(ServiceTimeout=60)), OnFailure="DO_NOTHING"
     )
-    assert invoked.wait(10)
+    assert invoked.wait(60)
     assert cf.list_stacks()["StackSummaries"][0]["StackStatus"] == "CREATE_IN_PROGRESS"
     server.world.advance(61)
     assert settle(cf, "s")["StackStatus"] == "CREATE_FAILED"
@@ -264,7 +264,7 @@ def test_the_answer_may_come_later_from_somebody_else(cf, function):
     asked = threading.Event()
     function.behave = lambda _: asked.set()  # as one that starts a build and returns
     cf.create_stack(StackName="s", TemplateBody=body(custom()))
-    assert asked.wait(10)
+    assert asked.wait(60)
     event = function.events[0]
     assert put(event, PhysicalResourceId="owner/repository") == 200
     assert settle(cf, "s")["StackStatus"] == "CREATE_COMPLETE"

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from access import allow, make_role, refused
+from cfn_stacks import delete, settle
 from test_git import Git
 
 SERVICES = ("codeconnections", "codestar-connections")
@@ -166,12 +167,12 @@ def test_a_stack_makes_a_connection(sandbox, kind):
     cf = sandbox.client("cloudformation")
     body = json.dumps({"Resources": resources, "Outputs": outputs})
     cf.create_stack(StackName="s", TemplateBody=body)
-    (stack,) = cf.describe_stacks(StackName="s")["Stacks"]
+    stack = settle(cf, "s")
     assert stack["StackStatus"] == "CREATE_COMPLETE", stack
     told = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
     assert told["Status"] == "PENDING"
     client = sandbox.client(told["Arn"].split(":")[2])
     assert client.get_connection(ConnectionArn=told["Arn"])["Connection"]["ConnectionName"] == "c"
     assert client.list_tags_for_resource(ResourceArn=told["Arn"])["Tags"] == said["Tags"]
-    cf.delete_stack(StackName="s")
+    delete(cf, "s")
     assert client.list_connections()["Connections"] == []

@@ -18,7 +18,7 @@ def test_the_gate_waits_for_those_inside():
         with gate.passing() as is_open:
             assert is_open
             inside.set()
-            leave.wait(10)
+            leave.wait(60)
             order.append("left")
 
     def closes():
@@ -27,11 +27,11 @@ def test_the_gate_waits_for_those_inside():
 
     threads = [threading.Thread(target=work) for work in (passes, closes)]
     threads[0].start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     threads[1].start()
     leave.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order == ["left", "closed"]
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from access import allow, make_role, refused
 from botocore.exceptions import ClientError
+from cfn_stacks import delete, settle
 from waiting import until
 
 REPOSITORY = "arn:aws:codecommit:eu-west-1:333333333333:churn"
@@ -397,14 +398,14 @@ def test_a_stack_seeds_a_repository(sandbox, git, codecommit):
     cf = sandbox.client("cloudformation")
     body = json.dumps({"Resources": resources, "Outputs": outputs})
     cf.create_stack(StackName="s", TemplateBody=body)
-    (stack,) = cf.describe_stacks(StackName="s")["Stacks"]
+    stack = settle(cf, "s")
     assert stack["StackStatus"] == "CREATE_COMPLETE", stack
     git("clone", "--quiet", stack["Outputs"][0]["OutputValue"], "copy")
     assert (git.folder / "copy/a/b.txt").read_text() == "hello"
     arn = codecommit.get_repository(repositoryName="seeded")["repositoryMetadata"]["Arn"]
     found = codecommit.list_tags_for_resource(resourceArn=arn)["tags"]
     assert found["team"] == "ml"
-    cf.delete_stack(StackName="s")
+    delete(cf, "s")
     with refused("RepositoryDoesNotExistException"):
         codecommit.get_repository(repositoryName="seeded")
 

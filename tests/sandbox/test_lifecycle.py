@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -256,7 +257,7 @@ def test_killing_a_subprocess_kills_what_it_started(tmp_path):
     child = world.popen(["sh", "-c", "sleep 600 & echo $!; wait"], env={}, stdout=-1, text=True)
     grandchild = int(child.stdout.readline())
     child.kill()
-    assert child.communicate(timeout=10)[0] == ""
+    assert child.communicate(timeout=60)[0] == ""
     assert gone(grandchild)
     world.stop()
 
@@ -266,7 +267,9 @@ def test_stop_ends_subprocesses_and_threads(tmp_path):
 
     world = World(tmp_path / "w")
     child = world.popen(["sleep", "600"], env={})
-    waiting = world.spawn("wait", world.wait, 600)
+    began = threading.Event()
+    waiting = world.spawn("wait", lambda: began.set() or world.wait(600))
+    assert began.wait(60)
     world.stop()
     assert child.poll() is not None
     assert waiting.result() is True

@@ -7,6 +7,7 @@ import json
 import pytest
 from access import refused
 from catalogs import LAUNCH, REGION, launch_role, open_shop, scientist, template, upload
+from cfn_stacks import delete, settle
 
 PLACE = {"PortfolioId": {"Ref": "Portfolio"}, "ProductId": {"Ref": "Product"}}
 
@@ -51,7 +52,7 @@ def test_a_stack_makes_changes_and_removes_a_catalogue(sandbox):
     user, _ = scientist(sandbox)
     cfn = sandbox.client("cloudformation")
     cfn.create_stack(StackName="catalogue", TemplateBody=catalogue(url))
-    (stack,) = cfn.describe_stacks(StackName="catalogue")["Stacks"]
+    stack = settle(cfn, "catalogue")
     assert stack["StackStatus"] == "CREATE_COMPLETE", cfn.describe_stack_events(
         StackName="catalogue"
     )
@@ -61,13 +62,10 @@ def test_a_stack_makes_changes_and_removes_a_catalogue(sandbox):
     told = user.describe_provisioning_parameters(ProductId=product, ProvisioningArtifactName="v1")
     assert told["TagOptions"] == [{"Key": "team", "Values": ["ml"]}]
     cfn.update_stack(StackName="catalogue", TemplateBody=catalogue(url, "v2"))
-    (stack,) = cfn.describe_stacks(StackName="catalogue")["Stacks"]
-    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    assert settle(cfn, "catalogue")["StackStatus"] == "UPDATE_COMPLETE"
     shown = user.describe_product(Id=product)["ProvisioningArtifacts"]
     assert "v2" in [one["Name"] for one in shown]
-    cfn.delete_stack(StackName="catalogue")
-    with refused("ValidationError"):
-        cfn.describe_stacks(StackName="catalogue")
+    assert delete(cfn, "catalogue")["StackStatus"] == "DELETE_COMPLETE"
     admin = sandbox.client("servicecatalog")
     assert admin.list_portfolios()["PortfolioDetails"] == []
     assert admin.search_products_as_admin()["ProductViewDetails"] == []

@@ -483,7 +483,7 @@ def test_a_member_that_the_pinned_models_lack_is_refused(  # noqa: PLR0917
     said = f"AWS4-HMAC-SHA256 Credential={key}/20260101/{REGION}/{service}/aws4_request"
     headers = {"X-Amz-Target": target, "Authorization": said}
     headers["Content-Type"] = f"application/x-amz-json-{version}"
-    answer = requests.post(sandbox.endpoint, json=body, headers=headers, timeout=10)
+    answer = requests.post(sandbox.endpoint, json=body, headers=headers, timeout=60)
     assert answer.status_code == 501
     assert word in answer.text
 

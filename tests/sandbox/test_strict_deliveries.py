@@ -211,6 +211,7 @@ def test_a_bucket_s_events_reach_rules(sandbox, bucket):
     url, arn = make_queue(sandbox, "q")
     events = sandbox.client("events")
     pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [BUCKET]}}}
+    pattern["detail-type"] = ["Object Created"]
     events.put_rule(Name="r", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": arn}])
     bucket.put_object(Bucket=BUCKET, Key="before", Body=b"x")

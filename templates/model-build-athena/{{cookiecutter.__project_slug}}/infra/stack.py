@@ -67,6 +67,9 @@ class Stack:
         self.client.delete_change_set(**self.change_set)
         if self.new:
             self.client.delete_stack(StackName=self.name)
+            pauses = _pauses()
+            while self.describe().get("StackStatus", "").endswith("_IN_PROGRESS"):
+                time.sleep(next(pauses))
 
     def execute(self) -> None:
         """Execute the change set and wait. Raises StackError with the first reason of a failure."""
