@@ -649,7 +649,7 @@ BAD: dict[str, tuple[Callable[[Path], object], dict[str, object], str]] = {
         {},
         "template: 'omega' is not among alpha, beta",
     ),
-    "no repository": (answers("'/", "'/nowhere/"), {}, "template /nowhere.*insteadOf"),
+    "no repository": (answers("'/", "'/nowhere/"), {}, "/nowhere/.*: there is no such folder"),
     "bad answer": (answers("'My Model'", "'x'"), {}, "project_name: 'x' must start with A to Z"),
 }
 

@@ -44,6 +44,10 @@ def wanted(settings: Settings) -> Wanted:
         text = (ROOT / name).read_text(encoding="utf-8")
     except OSError:
         raise block.wrong("sql", name, "the name of a file that exists") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{name} is not UTF-8 at byte {error.start}: save it as UTF-8"
+        ) from None
     found = Wanted(
         sql=text,
         parameters=block.named("parameters"),
@@ -131,7 +135,7 @@ def explain(settings: Settings) -> Iterator[str]:
         text, values = query.statement(made)
         tables, here = query.tables(made, lake), query.local(made, lake)
     except InputError as error:
-        raise SettingsError(str(error)) from None
+        raise SettingsError(f"{settings.data['sql']}: {error}") from None
     yield f"Athena runs in workgroup {asked.workgroup}, within {asked.scan_limit / GIGABYTE:g} GB:"
     yield text
     for name, value in zip(asked.parameters, values, strict=True):

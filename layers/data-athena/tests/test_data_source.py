@@ -71,6 +71,21 @@ def test_a_wrong_setting_is_named_with_its_remedy(settings, key, value, says):
         data_source.wanted(changed(settings, **{key: value}))
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"-- gro\xdf\nSELECT 1 AS a", r"sql/mine.sql is not UTF-8 at byte 6: save it as UTF-8"),
+        (b"SELECT 1 AS a; SELECT 2 AS b", r"sql/mine.sql: the query has a semicolon"),
+    ],
+)
+def test_what_is_wrong_in_the_sql_names_its_file(settings, tmp_path, monkeypatch, content, says):
+    monkeypatch.setattr(data_source, "ROOT", tmp_path)
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "mine.sql").write_bytes(content)
+    with pytest.raises(SettingsError, match=says):
+        list(data_source.explain(changed(settings, sql="sql/mine.sql", parameters={})))
+
+
 def test_a_target_in_capitals_is_refused_as_athena_answers_in_lower_case(settings):
     with pytest.raises(SettingsError, match="write it in lower case"):
         data_source.wanted(replace(settings, target_column="Target"))

@@ -53,7 +53,9 @@ def stack_parameters(settings: Settings) -> Mapping[str, str]:
 
 def explain(settings: Settings) -> Iterator[str]:
     """Yield, a line each, what a run reads."""
-    yield f"SageMaker reads every .csv or .parquet file below {address(settings)}"
+    location = address(settings)
+    every = "" if location.endswith((".csv", ".parquet")) else "every .csv or .parquet file below "
+    yield f"SageMaker reads {every}{location}"
     yield "this machine reads data/sample.csv, or what DATA= names"
 
 

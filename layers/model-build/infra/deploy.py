@@ -26,6 +26,7 @@ from pipeline.settings import Settings, SettingsError  # noqa: E402
 from stack import Stack, StackError  # noqa: E402
 
 STACKS = ("project", "registry", "data", "build", "source")
+MARKER = ".seedbed-project"  # Studio's "Create project" leaves it, with the place of its stacks
 ID_LENGTH = 20  # SageMaker's own limit of a project's id
 # What the pipeline and a GitHub workflow read from the environment, and who has it.
 ENVIRONMENT = {
@@ -79,8 +80,8 @@ def given(env: str, settings: Settings) -> dict[str, str]:
     """Return the parameters that files give."""
     path = FOLDER / f"parameters-{env}.json"
     try:
-        file = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        file = dict(json.loads(path.read_text("utf-8")).items())
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"infra/{path.name} cannot be read ({error}): add or mend it") from None
     values = {
         **data_source.stack_parameters(settings),
@@ -106,6 +107,28 @@ def check(stacks: Mapping[str, Template], values: Mapping[str, str]) -> None:
                 raise InputError(f"{name} is {part!r}: it {rule['ConstraintDescription']}")
 
 
+def read_marker() -> dict[str, str]:
+    """Return where Studio created the project; nothing if it did not."""
+    try:
+        born = json.loads((FOLDER.parent / MARKER).read_text("utf-8"))
+        return {name: born[name] for name in ("account", "region", "project_name", "project_id")}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{MARKER} cannot be read ({error}): bring it back from git") from None
+
+
+def refuse_studios(account: str, region: str) -> None:
+    """Raise InputError where a project of Studio, whose product made its stacks, runs already."""
+    born = read_marker()
+    if born and (born["account"], born["region"]) == (account, region):
+        project = f"{born['project_name']} ({born['project_id']})"
+        raise InputError(
+            f"Studio created project {project} in {account}, {region}, with a stack of its own:"
+            " update the project instead; the stack's outputs name what `make upsert` asks for"
+        )
+
+
 def obstacle(name: str, template: Template, values: Mapping[str, str]) -> str:
     """Return why a stack cannot be deployed now; nothing if it can."""
     reachable = values["ConnectionArn"] or values["GitHost"] == "codecommit"
@@ -123,6 +146,7 @@ def deploy(env: str, *, plan: bool, yes: bool) -> int:
     check(stacks, values)
     session = boto3.Session(region_name=settings.region)
     account = session.client("sts").get_caller_identity()["Account"]
+    refuse_studios(account, settings.region)
     print(f"{settings.project} ({env}) in account {account}, {settings.region}")
     client = session.client("cloudformation")
     values["AWS::Region"] = settings.region
@@ -141,7 +165,7 @@ def deploy(env: str, *, plan: bool, yes: bool) -> int:
         chosen = {key: values[key] for key in template["Parameters"] if key in values}
         changes = stack.prepare((FOLDER / f"{name}.yml").read_text("utf-8"), chosen, tags)
         print("\n".join([f"{name}:" if changes else f"{name}: nothing changes", *changes]))
-        if changes and not plan and (yes or input("deploy? [y/N] ").strip().lower() == "y"):
+        if changes and not plan and (yes or _agreed(stack)):
             stack.execute()
         elif changes:
             stack.discard()
@@ -153,6 +177,18 @@ def deploy(env: str, *, plan: bool, yes: bool) -> int:
         if values.get(name) and "ExecutionRoleArn" in values:
             print(f"export {variable}={values[name]}")
     return 0
+
+
+def _agreed(stack: Stack) -> bool:
+    """Ask. Whoever ends the input instead, or interrupts, leaves no change set behind."""
+    try:
+        return input("deploy? [y/N] ").strip().lower() == "y"
+    except EOFError:
+        print("no answer: give --yes where nobody can be asked")
+        return False
+    except KeyboardInterrupt:
+        stack.discard()
+        raise
 
 
 def main() -> int:
@@ -170,6 +206,9 @@ def main() -> int:
     except (BotoCoreError, ClientError, StackError) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("deploy: interrupted; run it again to go on", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

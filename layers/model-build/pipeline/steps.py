@@ -12,6 +12,7 @@ from pipeline.definition import (
     ConditionGreaterThanOrEqualTo,
     ConditionLessThanOrEqualTo,
     ConditionStep,
+    DefinitionError,
     ExecutionVariables,
     FailStep,
     InputData,
@@ -49,6 +50,13 @@ class Code:
     sha256: str
     folder: str
     archive: str
+    files: frozenset[str]
+
+    def script(self, name: str) -> str:
+        """Return the name of a script in the folder. Raises DefinitionError if it is not there."""
+        if name not in self.files:
+            raise DefinitionError(f"jobs/{name} does not exist: write it, or correct the step")
+        return name
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ class Jobs:
         return ProcessingStep(
             name,
             image_uri=self.settings.image.uri,
-            entrypoint=["python3", f"{INPUT}/code/{script}"],
+            entrypoint=["python3", f"{INPUT}/code/{self.code.script(script)}"],
             arguments=[*arguments, "--message-file", MESSAGE],
             inputs=[
                 ProcessingInput(input_name=key, s3_uri=uri, local_path=f"{INPUT}/{key}")
@@ -154,7 +162,7 @@ def train(jobs: Jobs, preprocess: ProcessingStep, seed: ParameterInteger) -> Tra
     """
     settings, rounds = jobs.settings, jobs.settings.training
     hyperparameters: dict[str, Text] = {
-        "sagemaker_program": "train.py",
+        "sagemaker_program": jobs.code.script("train.py"),
         "sagemaker_submit_directory": "/opt/ml/input/data/code/jobs.tar.gz",
         "problem-type": settings.problem_type,
         "rounds": str(rounds.rounds),

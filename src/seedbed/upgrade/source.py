@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from packaging.version import InvalidVersion, Version
@@ -18,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 from seedbed.errors import SeedbedError
 from seedbed.upgrade import git
 from seedbed.upgrade.git import Entry, Objects, Tree
+from seedbed.upgrade.questions import ANSWERS
 
 Progress = Callable[[str], None]
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
@@ -79,12 +79,7 @@ class Source:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for objects in self._open:
             objects.close()
         self._temporary.cleanup()
@@ -104,10 +99,15 @@ class Source:
             if not self.is_local:
                 self.progress(f"asking {self.shown} for its versions")
             code, out, said = git.attempt("ls-remote", "--tags", "--", self.url, cwd=self.project)
+            if code and not self.is_local and Path(self.url).is_absolute():
+                raise SeedbedError(
+                    f"template {self.shown}: there is no such folder or bundle; bring it back, or "
+                    f"write the template's address into _src_path of {ANSWERS} and commit that"
+                )
             if code:
                 raise SeedbedError(
-                    f"template {self.shown}: {said}; without a network, point git at a bundle: "
-                    f"git config --global url.FILE.bundle.insteadOf {self.shown}"
+                    f"template {self.shown}: {said.rstrip('.')}; without a network, point git at a "
+                    f"bundle: git config --global url.FILE.bundle.insteadOf {self.shown}"
                 )
             rows = [line.split("\t") for line in out.decode("utf-8", "replace").splitlines()]
             found = {name.removeprefix("refs/tags/"): commit for commit, name in rows}

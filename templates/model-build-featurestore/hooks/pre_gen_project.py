@@ -27,7 +27,7 @@ RULES = json.loads(r"""{% raw %}{
     "message": "must be a metric of the problem type, as the question lists them"
   },
   "gate_threshold": {
-    "pattern": "\\A-?[0-9]+(\\.[0-9]+)?\\Z",
+    "pattern": "\\A-?(0|[1-9][0-9]*)(\\.[0-9]+)?\\Z",
     "message": "must be a number such as 0.9, and at most 1 unless the metric is rmse, mse or mae"
   },
   "data_feature_groups": {
@@ -49,6 +49,10 @@ RULES = json.loads(r"""{% raw %}{
   "instance_type": {
     "pattern": "\\Aml\\.[a-z0-9-]+\\.[a-z0-9]+\\Z",
     "message": "must be a SageMaker instance type, such as ml.m5.xlarge"
+  },
+  "github_actions": {
+    "pattern": "\\A",
+    "message": "must be false unless git_host is github: no other host runs the workflow"
   }
 }{% endraw %}""")
 CHECKS = {
@@ -56,6 +60,7 @@ CHECKS = {
 {% set gate_metric = cookiecutter.gate_metric %}{% set gate_threshold = cookiecutter.gate_threshold %}    "gate_threshold": {{ gate_metric in ['rmse', 'mse', 'mae'] or gate_threshold | float <= 1 }},
 {% set aws_region = cookiecutter.aws_region %}{% set data_feature_groups = cookiecutter.data_feature_groups %}    "data_feature_groups": {{ data_feature_groups.count(':sagemaker:' ~ aws_region ~ ':') == data_feature_groups.count('feature-group/') }},
 {% set target_column = cookiecutter.target_column %}    "data_labels": {{ target_column == target_column | lower }},
+{% set git_host = cookiecutter.git_host %}{% set github_actions = cookiecutter.github_actions %}    "github_actions": {{ not github_actions or git_host == 'github' }},
 }
 
 for name, rule in RULES.items():

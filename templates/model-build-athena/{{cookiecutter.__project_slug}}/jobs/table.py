@@ -151,6 +151,8 @@ def _read(path: Path, header: list[str], dtypes: dict[str, type]) -> pd.DataFram
             float_precision="round_trip",
             low_memory=False,
         )
+    except InputError:  # which is a ValueError too
+        raise
     except ImportError as error:
         raise InputError(f"{path.name} needs pyarrow, which is not installed: use CSV") from error
     except (ValueError, OSError) as error:

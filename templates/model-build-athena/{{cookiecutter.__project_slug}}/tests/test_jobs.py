@@ -292,6 +292,48 @@ def test_a_useless_column_only_warns(tmp_path):
     assert any("constant" in warning for warning in summary["warnings"])
 
 
+def test_rows_that_repeat_others_are_told():
+    assert not any("repeat" in line for line in prepare(small()).warnings)
+    twice = pd.concat([small(), small().head(5)], ignore_index=True)
+    assert any(line.startswith("5 rows repeat another") for line in prepare(twice).warnings)
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ("{:,.1f}", "with a comma"),
+        ("{:.1f}0,5", "with a comma"),
+        ("{:.1f}", ""),
+        ("no {:,.1f}", "free text"),
+    ],
+)
+def test_numbers_with_a_comma_are_told_from_free_text(form, says):
+    amounts = [form.format(1000.5 + n) for n in range(200)]
+    told = prepare(small(200).assign(amount=amounts)).warnings
+    warnings = [line for line in told if "amount" in line]
+    assert bool(warnings) == bool(says)
+    assert all(says in line for line in warnings)
+
+
+@pytest.mark.parametrize("problem", [BINARY, REGRESSION])
+def test_times_are_no_target(problem, tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    days = pd.to_datetime("2024-01-01") + pd.to_timedelta(np.arange(60) % 2, unit="D")
+    small().assign(target=days).to_parquet(tmp_path / "data" / "data.parquet")
+    assert preprocess.main(arguments(tmp_path, problem)) == 2
+    assert "'target' holds times" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_column_that_no_model_takes_is_told_with_one_remedy(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    small().assign(tags=[["a"]] * 60).to_parquet(tmp_path / "data" / "data.parquet")
+    assert preprocess.main(arguments(tmp_path)) == 2
+    line = capsys.readouterr().err
+    assert "'tags' holds lists" in line
+    assert "export it again" not in line
+
+
 def test_every_part_holds_every_class():
     goal = np.repeat([0, 1, 2], [100, 20, 3])
     parts = preprocess.split(goal, ["a", "b", "c"], RATIOS, 42)

@@ -20,7 +20,7 @@ WRONG = {
     "gate.metric": ["aucc", "rmse"],
     "gate.threshold": ["high", True, 90, float("nan")],
     "split.ratios": [[0.5, 0.5], [0.7, 0.2, 0.2], [1.0, 0.0, 0.0], "0.7,0.2,0.1", ["a", "b", "c"]],
-    "split.seed": [-1, 1.5, "42"],
+    "split.seed": [-1, 1.5, "42", 2**31],
     "training.rounds": [0, 2.5],
     "training.max_depth": [0],
     "training.learning_rate": [0, 1.5, "fast"],
@@ -91,6 +91,38 @@ def test_a_missing_file_and_a_broken_one_are_told_apart(project):
     (root / "config" / "dev.yml").write_text("project: [")
     with pytest.raises(SettingsError, match=r"config/dev.yml cannot be read .*line"):
         load(root)
+
+
+@pytest.mark.parametrize("env", ["data", "../config/dev", "container"])
+def test_what_is_no_environment_is_refused(project, env):
+    with pytest.raises(SettingsError, match=r"does not exist: --env takes one of dev$"):
+        load(project(), env)
+
+
+def test_a_missing_value_and_a_missing_file_are_told_as_such(project):
+    root = project(registry={})
+    with pytest.raises(SettingsError, match=r"registry.model_package_group is missing: write"):
+        load(root)
+    (root / "config" / "data.yml").unlink()
+    with pytest.raises(SettingsError, match=r"config/data.yml does not exist: bring it back"):
+        load(root)
+
+
+def test_a_block_that_stands_twice_is_refused(project):
+    """YAML would take the second: a gate could be lowered where nobody looks."""
+    root = project()
+    with (root / "config" / "dev.yml").open("a") as file:
+        file.write("gate: {metric: auc, threshold: 0.1}\n")
+    with pytest.raises(SettingsError, match=r"config/dev.yml .*gate stands twice, again in line"):
+        load(root)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"registries": 1}'])
+def test_a_broken_description_of_the_image_is_one_line(project, text):
+    path = project() / "config" / "container.json"
+    path.write_text(text) if text else path.unlink()
+    with pytest.raises(SettingsError, match=r"config/container.json cannot be used .*git"):
+        load(path.parent.parent)
 
 
 def test_an_environments_file_changes_only_what_it_names(project):

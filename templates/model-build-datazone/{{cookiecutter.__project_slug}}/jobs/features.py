@@ -22,6 +22,7 @@ NO_VALUE = frozenset(
 )
 NO_VALUE |= {"NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 _IDENTIFIER = re.compile(r"(^|[\W_])(?i:id|uuid|guid|key|index)$|[a-z](Id|ID|Key)$")
+_COMMA = re.compile(r"(?=.*,)[-+]?\d[\d.,' ]*")
 _BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
 _SHOWN = 60  # characters of a cell in a message
 _LARGEST = float(np.finfo(np.float32).max)
@@ -118,6 +119,8 @@ def _fit_column(values: pd.Series, name: str, kind: str) -> tuple[Spec, str]:
     whole = kind == "category" or bool((counts.index.to_numpy() % 1 == 0).all())
     if suspect and whole and len(counts) > max(MAX_LEVELS, len(values) / 2):
         warning = f"looks like an identifier or free text ({len(counts)} values): it is ignored"
+        if kind == "category" and counts.index.str.fullmatch(_COMMA).all():
+            warning = "holds numbers with a comma: it is ignored; write such as 1234.5"
         return {"name": name, "kind": "ignored"}, warning
     if kind == "category":
         if len(counts) > MAX_LEVELS:

@@ -50,7 +50,7 @@ def prepare(
     raw, kinds = data.frame, dict[str, str]()
     if target not in raw:
         raise InputError(_no_target(target, raw.columns, data.files[0][0].name))
-    goal, labels = encode_target(raw.pop(target), problem_type, data.place)
+    goal, labels = encode_target(_timeless(raw.pop(target)), problem_type, data.place)
     if raw.columns.empty:
         raise InputError(f"there is no column besides the target {target!r}: add feature columns")
     for name in map(str, raw.columns):
@@ -59,6 +59,9 @@ def prepare(
     parts = split(goal, labels, ratios, seed)
     train = raw.iloc[parts["train"]]
     columns, warnings = fit(train, kinds)
+    if repeated := int(raw.assign(**{target: goal}).duplicated().sum()):
+        line = f"{repeated} rows repeat another one: the same row may train and judge the model"
+        warnings.append(line)
     features = layout(columns)
     if not features:
         raise InputError("every column looks like an identifier or free text: add feature columns")
@@ -94,6 +97,14 @@ def _no_target(target: str, columns: pd.Index, file: str) -> str:
     names = listing([repr(name) for name in columns])
     remedy = f"correct problem.target_column in {_CONFIG}"
     return f"target column {target!r} is not in {file}, which has {names}: {remedy}"
+
+
+def _timeless(target: pd.Series) -> pd.Series:
+    """Return the target unless it holds times: no model learns those as they are."""
+    if pd.api.types.is_datetime64_any_dtype(target) or pd.api.types.is_timedelta64_dtype(target):
+        remedy = "write classes, or a number such as the days between two dates"
+        raise InputError(f"target column {target.name!r} holds times: {remedy}")
+    return target
 
 
 def _locator(name: str, data: table.Table) -> Where:

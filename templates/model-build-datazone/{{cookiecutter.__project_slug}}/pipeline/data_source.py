@@ -115,7 +115,7 @@ def explain(settings: Settings) -> Iterator[str]:
         text, values = query.statement(made)
         tables, here = query.tables(made, lake), query.local(made, lake)
     except InputError as error:
-        raise SettingsError(str(error)) from None
+        raise SettingsError(f"config/data.yml: {error}") from None
     if unknown := {name.rsplit(".", 1)[1] for name in tables} - set(asked["assets"]):
         line = f"config/data.yml: assets lacks {min(unknown)!r}, which the query reads"
         raise SettingsError(f"{line}: add it")

@@ -68,7 +68,7 @@ def test_what_stands_in_has_the_fields_of_the_real_answers(client):
         ("domain", "domain", "domain is 'domain': write the id of a DataZone domain"),
         ("assets", [], "at least one table"),
         ("assets", ["Orders"], "lower-case"),
-        ("resources", {"database": "x"}, "resources.workgroup is 'missing'"),
+        ("resources", {"database": "x"}, "resources.workgroup is missing"),
         ("query", "  ", "one SELECT"),
         ("scan_limit_gb", -1, "scan_limit_gb is -1"),
         ("projct", "x", "projct is no setting"),

@@ -8,9 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import check
+from pipeline import check, data_source
+from pipeline.cloud import package
+from pipeline.definition import ParameterString
 from pipeline.pipeline import build
 from pipeline.settings import PROBLEMS, ROOT, Gate, Settings
+from pipeline.steps import Jobs
 
 METRICS = [(problem, metric) for problem, facts in PROBLEMS.items() for metric in facts.metrics]
 JOBS = ("Processing", "Training")
@@ -36,8 +39,16 @@ def settings(problem=None, metric=None, **changes):
 def steps(changed):
     """Return the compiled steps by name, those in the gate's branches too."""
     compiled = json.loads(build(changed).definition())["Steps"]
-    gate = compiled[-1]["Arguments"]
-    return {step["Name"]: step for step in [*compiled, *gate["IfSteps"], *gate["ElseSteps"]]}
+    gates = [step["Arguments"] for step in compiled if step["Type"] == "Condition"]
+    inner = [step for gate in gates for step in [*gate["IfSteps"], *gate["ElseSteps"]]]
+    return {step["Name"]: step for step in [*compiled, *inner]}
+
+
+def fetching(changed):
+    """Return the names of the data source's own steps: they alone have to reach AWS."""
+    instance_type = ParameterString("InstanceType", changed.instance_type)
+    jobs = Jobs(changed, package(changed).code, instance_type)
+    return {step.name for step in data_source.source(jobs).steps}
 
 
 @pytest.mark.parametrize(("problem", "metric"), METRICS)
@@ -82,8 +93,7 @@ def test_every_job_is_isolated_and_encrypted_with_the_projects_key():
         network = request.get("NetworkConfig", request)
         cluster = request.get("ResourceConfig") or request["ProcessingResources"]["ClusterConfig"]
         results = request.get("OutputDataConfig") or request["ProcessingOutputConfig"]
-        fetches = name not in ("Preprocess", "Train", "Evaluate")  # then it has to reach AWS
-        assert network["EnableNetworkIsolation"] is not fetches
+        assert network["EnableNetworkIsolation"] is (name not in fetching(changed))
         assert network["EnableInterContainerTrafficEncryption"]
         assert (cluster["VolumeKmsKeyId"], results["KmsKeyId"]) == (key, key)
         assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 0
@@ -101,9 +111,10 @@ def test_every_job_runs_in_the_vpc_where_there_is_one():
     cloud = replace(loaded.cloud, subnets=("subnet-1",), security_groups=("sg-1",))
     compiled = steps(replace(loaded, cloud=cloud))
     expected = {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
-    for name in ("Preprocess", "Train", "Evaluate"):
-        request = compiled[name]["Arguments"]
-        assert request.get("NetworkConfig", request)["VpcConfig"] == expected
+    for step in compiled.values():
+        if step["Type"] in JOBS:
+            request = step["Arguments"]
+            assert request.get("NetworkConfig", request)["VpcConfig"] == expected
 
 
 def test_all_steps_use_the_one_image():
@@ -114,8 +125,9 @@ def test_all_steps_use_the_one_image():
 
 
 def test_nothing_that_changes_by_itself_stands_in_what_the_cache_compares():
-    for name, step in steps(settings(cache="P30D")).items():
-        if name in ("Preprocess", "Train", "Evaluate"):
+    changed = settings(cache="P30D")
+    for name, step in steps(changed).items():
+        if step["Type"] in JOBS and name not in fetching(changed):
             assert step["CacheConfig"] == {"Enabled": True, "ExpireAfter": "P30D"}
             compared = json.dumps({key: step["Arguments"].get(key) for key in CACHED})
             assert "Execution." not in compared

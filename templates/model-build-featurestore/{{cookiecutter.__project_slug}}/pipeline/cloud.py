@@ -56,7 +56,7 @@ def package(settings: Settings, root: Path = ROOT) -> Package:
     prefix = f"code/{digest.hexdigest()}"
     base = f"s3://{settings.cloud.bucket}/{prefix}"
     # With the slash the folder's address is no prefix of the archive's.
-    code = Code(digest.hexdigest(), folder=f"{base}/jobs/", archive=f"{base}/jobs.tar.gz")
+    code = Code(digest.hexdigest(), f"{base}/jobs/", f"{base}/jobs.tar.gz", files=frozenset(files))
     return Package(files, code, prefix)
 
 

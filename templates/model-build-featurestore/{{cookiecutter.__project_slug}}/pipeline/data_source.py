@@ -29,6 +29,7 @@ ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
 NAME = r"[\w@-]{1,128}"
 FOLDER = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([\w.:=+@-]+/)*"
 FOLDER_HINT = "a folder in S3 that ends in /, such as s3://bucket/folder/"
+INSTANT = "now, or an instant in quotes such as '2024-12-31T00:00:00Z'"
 CLOCKS = ("iso", "epoch", "timestamp")
 GIGABYTE = 10**9
 
@@ -81,7 +82,7 @@ def request(settings: Settings) -> dict[str, Any]:
     wanted: dict[str, Any] = {
         "groups": [_group(n, one, top) for n, one in enumerate(_list(top, "groups"))],
         "labels": _labels(top),
-        "as_of": top.text("as_of", r"now|\d{4}-\d\d-\d\d[T\d:.+Z-]*", "now, or an instant"),
+        "as_of": top.text("as_of", r"now|\d{4}-\d\d-\d\d[T\d:.+Z-]*", INSTANT),
         "as_known": _switch(top, "as_known"),
         "catalog": top.text("catalog", NAME, "1 to 128 letters, digits or _ @ -"),
         "workgroup": top.text("workgroup", r"[\w.-]{1,128}", "an Athena workgroup's name"),
@@ -117,7 +118,7 @@ def request(settings: Settings) -> dict[str, Any]:
 
 
 def _list(top: Block, key: str) -> list[Any]:
-    return list(top.take(key, list, "a list"))
+    return list(top.take(key, list, "a list, in [] or a line each"))
 
 
 def _switch(block: Block, key: str) -> bool:
@@ -224,7 +225,7 @@ def explain(settings: Settings) -> Iterator[str]:
         asked, known = feature_store.training_set(asking, describe, asking.wanted["as_of"])
         here = query.local(asked, Path(lake))
     except InputError as error:
-        raise SettingsError(str(error)) from None
+        raise SettingsError(f"config/data.yml: {error}") from None
     for one in known["feature_groups"]:
         yield f"feature group {one['arn']} of account {one['owner']}"
         yield f"  table {one['table']}, by {one['record_identifier']} and {one['event_time']}"

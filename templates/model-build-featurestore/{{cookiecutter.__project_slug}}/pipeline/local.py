@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,10 +33,19 @@ LARGE = 16 * 2**20  # bytes: a larger input is linked, a smaller one is a copy t
 FOREIGN = "PYTHON(PATH|SAFEPATH|DONTWRITEBYTECODE)$|SM_"  # variables that no job is to see
 HOSTS: Mapping[str, Any] = {"current_host": "algo-1", "hosts": ["algo-1"]}
 NAMES = ("OutputName", "InputName", "ChannelName")
+
+
+def _finite(value: object) -> float:
+    number = float(str(value))
+    if not isfinite(number):  # JSON has no word for it, and no metric compares with it
+        raise ValueError(value)
+    return number
+
+
 TYPES: Mapping[str, Callable[[Any], Any]] = {
     "String": str,
     "Integer": int,
-    "Float": float,
+    "Float": _finite,
     "Boolean": lambda value: str(value).lower() == "true",
 }
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {

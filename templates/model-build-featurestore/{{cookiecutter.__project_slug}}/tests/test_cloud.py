@@ -9,6 +9,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from pipeline import cloud
+from pipeline.definition import DefinitionError
 from pipeline.settings import ROOT, Settings, SettingsError
 
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p"
@@ -51,6 +52,14 @@ def test_the_codes_address_follows_from_its_content_alone(settings, project):
     assert sha(settings, project) == before
     (project / "jobs" / "train.py").write_text("# another one\n")
     assert sha(settings, project) != before
+
+
+def test_a_step_whose_script_is_gone_is_told_before_anything_is_sent(settings, project):
+    (project / "jobs" / "evaluate.py").rename(project / "jobs" / "judge.py")
+    code = cloud.package(settings, project).code
+    assert code.script("judge.py") == "judge.py"
+    with pytest.raises(DefinitionError, match=r"jobs/evaluate.py does not exist"):
+        code.script("evaluate.py")
 
 
 def test_the_folders_address_is_no_prefix_of_the_archives(settings):

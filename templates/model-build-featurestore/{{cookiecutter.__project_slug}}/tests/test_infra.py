@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,22 @@ def test_no_event_is_lost_silently():
 # One product
 
 
+def test_a_push_is_built_once():
+    """By GitHub Actions or by CodePipeline, whose source never looks by itself."""
+    source = TEMPLATES["source"]
+    pipeline = source["Resources"]["Pipeline"]["Properties"]
+    condition, triggers, otherwise = pipeline["Triggers"]["Fn::If"]
+    assert (len(triggers), otherwise) == (1, NO_VALUE)
+    assert {"Condition": "HasGitHubActions"} in source["Conditions"][condition]["Fn::Not"][0][
+        "Fn::Or"
+    ]
+    actions = list(branches(pipeline["Stages"][0]["Actions"]))
+    looks = [action["Configuration"] for action in actions]
+    assert [one.get("DetectChanges", one.get("PollForSourceChanges")) for one in looks] == [
+        False
+    ] * 2
+
+
 def test_logical_ids_are_unique_across_the_files():
     ids = [name for template in TEMPLATES.values() for name in template["Resources"]]
     assert len(ids) == len(set(ids))
@@ -340,7 +357,7 @@ def run(monkeypatch, capsys):
     def run_it(cloudformation, *arguments, answer="n"):
         monkeypatch.setattr("stack.FIRST_PAUSE", 0)
         monkeypatch.setattr(deploy.boto3, "Session", lambda **_: Session(cloudformation))
-        monkeypatch.setattr("builtins.input", lambda _: answer)
+        monkeypatch.setattr("builtins.input", answer if callable(answer) else lambda _: answer)
         monkeypatch.setattr("sys.argv", ["deploy.py", *arguments])
         return deploy.main(), "".join(capsys.readouterr())
 
@@ -396,6 +413,40 @@ def test_a_failure_gives_its_first_reason(run, aws, says):
     code, said = run(aws, "--yes")
     assert code == 1
     assert says in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "says"), [(EOFError, 1, "--yes"), (KeyboardInterrupt, 130, "interrupted")]
+)
+def test_who_gives_no_answer_leaves_no_change_set(run, end, code, says):
+    def ask(_):
+        raise end
+
+    aws = CloudFormation()
+    ended, said = run(aws, answer=ask)
+    assert (ended, aws.stacks) == (code, {})
+    assert aws.asked[-1].startswith("discard")
+    assert says in said
+
+
+@pytest.mark.parametrize(("account", "code"), [("123456789012", 2), ("210987654321", 0)])
+def test_what_studio_created_is_not_deployed_beside_itself(run, monkeypatch, account, code):
+    born = {"account": account, "region": Settings.load("dev", CLOUD).region}
+    born |= {"project_name": "churn", "project_id": "p-abcdefghijkl"}
+    monkeypatch.setattr(deploy, "read_marker", lambda: born)
+    ended, said = run(CloudFormation(), "--plan")
+    assert ended == code
+    assert ("churn (p-abcdefghijkl)" in said) == bool(code)
+
+
+def test_a_parameter_file_that_is_no_object_is_one_line(run, monkeypatch, tmp_path):
+    shutil.copytree(deploy.FOLDER, tmp_path / "infra")
+    (tmp_path / "infra" / "parameters-dev.json").write_text("[]")
+    monkeypatch.setattr(deploy, "FOLDER", tmp_path / "infra")
+    code, said = run(CloudFormation(), "--plan")
+    assert code == 2
+    assert "infra/parameters-dev.json" in said
     assert "Traceback" not in said
 
 

@@ -286,6 +286,7 @@ def test_an_order_that_does_not_exist_is_told(place, depends_on, line):
     [
         ({"Limits": "1"}, "there is no parameter Limits: use one of Data, Limit"),
         ({"Limit": "high"}, "parameter Limit is 'high': it takes type Float"),
+        ({"Limit": "nan"}, "parameter Limit is 'nan': it takes type Float"),
     ],
 )
 def test_a_wrong_parameter_is_named(place, given, line):

@@ -139,6 +139,10 @@ class Settings:
         Raises:
             SettingsError: with one line, for the first value that cannot be used.
         """
+        names = [file.stem for file in sorted((root / "config").glob("*.yml"))]
+        if env not in names or env == "data":
+            known = ", ".join(name for name in names if name != "data") or "none"
+            raise SettingsError(f"config/{env}.yml does not exist: --env takes one of {known}")
         config = {"data": _read(root / "config" / "data.yml"), **_read(root / "config" / "dev.yml")}
         if env != "dev":
             config = _overlay(config, _read(root / "config" / f"{env}.yml"))
@@ -160,10 +164,10 @@ class Settings:
                 "instance_type", r"ml\.[a-z0-9-]+\.[a-z0-9]+", "one such as ml.m5.xlarge"
             ),
             problem_type=kind,
-            target_column=problem.text("target_column", r".{1,128}", "a column's name"),
+            target_column=problem.text("target_column", r".{1,128}", "a column's name in quotes"),
             gate=Gate(metric, gate.number("threshold", most=most)),
             data=MappingProxyType(top.take("data", dict, "the data source's settings")),
-            split=Split(split.shares("ratios", 3), split.whole("seed", 0)),
+            split=Split(split.shares("ratios", 3), split.whole("seed", 0, LARGEST_SEED)),
             training=Training(
                 rounds=training.whole("rounds", 1),
                 early_stopping_rounds=training.whole("early_stopping_rounds", 1),
@@ -182,8 +186,16 @@ class Settings:
 
 
 NAME = r"(?=.{1,63}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*"
+LARGEST_SEED = 2**31 - 1  # any integer type holds it; beyond 64 bits XGBoost takes none
 LONGEST_VALUE = 200  # characters: a container's argument has at most 256, its name included
 NAME_HINT = "1 to 63 letters, digits or hyphens, with a letter or digit at both ends"
+
+
+class _Missing:
+    """Stands in a message for a value that is not there."""
+
+    def __repr__(self) -> str:
+        return "missing"
 
 
 class Block:
@@ -201,7 +213,7 @@ class Block:
         self.taken.append(key)
         value = self.values.get(key)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.wrong(key, value if key in self.values else "missing", remedy)
+            raise self.wrong(key, value if key in self.values else _Missing(), remedy)
         return value
 
     def block(self, key: str) -> Block:
@@ -221,20 +233,19 @@ class Block:
         return str(value)
 
     def number(self, key: str, above: float | None = None, most: float | None = None) -> float:
-        limits = [f"above {above}"] * (above is not None) + [f"at most {most}"] * (most is not None)
-        remedy = " and ".join(
-            [*(["a number"] if not limits else ["a number " + limits[0]]), *limits[1:]]
-        )
+        limits = [f"above {above}"] if above is not None else []
+        limits += [f"of at most {most:g}"] if most is not None else []
+        remedy = f"a number {' and '.join(limits)}".rstrip()
         value = float(self.take(key, (int, float), remedy))
         low = above is not None and value <= above
         if not isfinite(value) or low or (most is not None and value > most):
             raise self.wrong(key, value, remedy)
         return value
 
-    def whole(self, key: str, least: int) -> int:
-        remedy = f"a whole number from {least}"
+    def whole(self, key: str, least: int, most: int | None = None) -> int:
+        remedy = f"a whole number from {least}" + (f" to {most}" if most else "")
         value = self.take(key, int, remedy)
-        if value < least:
+        if value < least or (most and value > most):
             raise self.wrong(key, value, remedy)
         return int(value)
 
@@ -267,14 +278,24 @@ class Block:
                 raise SettingsError(f"{self.file}: {where} is no setting: use one of {known}")
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a block: YAML would silently take the second."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position] and key != "<<":
+                line = node.value[position][0].start_mark.line + 1
+                raise yaml.YAMLError(f"{key} stands twice, again in line {line}")
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> dict[str, Any]:
     where = f"{path.parent.name}/{path.name}"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (safe)
     except FileNotFoundError:
-        names = [file.stem for file in sorted(path.parent.glob("*.yml")) if file.stem != "data"]
-        known = ", ".join(names) or "none"
-        raise SettingsError(f"{where} does not exist: --env takes one of {known}") from None
+        raise SettingsError(f"{where} does not exist: bring it back from git") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         detail = " ".join(str(error).split())
         raise SettingsError(f"{where} cannot be read ({detail}): mend it") from None
@@ -299,23 +320,26 @@ def _cache(top: Block) -> str | None:
         return None
     # The form of ISO 8601 that "Turn on step caching" in the SageMaker guide describes.
     if not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(value)):
-        raise top.wrong(
-            "cache", value, "a duration such as P30D or T12H with a P before it, or off"
-        )
+        raise top.wrong("cache", value, "a duration such as P30D (days) or PT12H (hours), or off")
     return str(value)
 
 
 def _image(path: Path, region: str) -> Image:
-    """Return the one image of all steps in `region`; container.json comes from `make images`."""
-    container = json.loads(path.read_text(encoding="utf-8"))
-    registries = container["registries"]
+    """Return the one image of all steps in `region`."""
+    try:
+        container = json.loads(path.read_text(encoding="utf-8"))
+        registries, domains = dict(container["registries"]), dict(container["domains"])
+        repository, framework, version = (
+            str(container[name]) for name in ("repository", "framework", "version")
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        line = f"config/{path.name} cannot be used ({type(error).__name__}: {error})"
+        raise SettingsError(f"{line}: it is the template's, bring it back from git") from None
     if region not in registries:
         known = ", ".join(registries)
         raise SettingsError(f"aws.region is {region!r}, which has no image: write one of {known}")
-    domain = container["domains"].get(region, "amazonaws.com")
-    host = f"{registries[region]}.dkr.ecr.{region}.{domain}"
-    uri = f"{host}/{container['repository']}:{container['version']}"
-    return Image(uri, container["framework"], container["version"])
+    host = f"{registries[region]}.dkr.ecr.{region}.{domains.get(region, 'amazonaws.com')}"
+    return Image(f"{host}/{repository}:{version}", framework, version)
 
 
 def partition(region: str) -> str:
