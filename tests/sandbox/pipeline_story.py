@@ -1,16 +1,22 @@
 """What becomes of later releases, in minutes: `make pipeline`, not `make test`.
 
 Eleven builds of 5 to 25 s each: two releases, one that is not what was approved, one taken back.
+Then a release in a network without internet, by an index of its own, after a wrong address of it.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from releases import PUBLISHER, started
+from package_index import cut_off, served, trust, wheels
+from releases import PRODUCTS, PUBLISHER, checkout, started
+
+from seedbed.catalog import CHECKOUT
 
 S3 = "Model build from S3"
+WHEELS = "servicecatalog/wheels.lock"  # uv
 BUILD, RELEASE = (
     f"arn:aws:iam::222222222222:policy/seedbed-publish-{one}" for one in ("build", "release")
 )
@@ -149,3 +155,53 @@ def test_no_grant_is_missing_and_each_idle_one_has_its_reason(told):
         unused = told.roles[role]["unused"]
         idle = {(name, one) for name, actions in unused.items() for one in actions}
         assert idle == reasons.keys(), role
+
+
+# In a network of which nothing leaves
+
+ID = "0a1b2c3d4e5f60718"
+NETWORK = {"VpcId": f"vpc-{ID}", "SubnetIds": f"subnet-{ID}", "SecurityGroupIds": f"sg-{ID}"}
+NOWHERE = "https://127.0.0.1:9/simple"
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("private")
+    locks = checkout(folder / "locks") / "requirements/dev.lock", CHECKOUT / WHEELS
+    kept, trusted = wheels(folder / "wheels", *locks), trust(folder)
+    with served(kept, trusted) as index:
+        environment = partial(cut_off, trusted)
+        with started(folder, environment, PackageIndexUrl=NOWHERE, **NETWORK) as hub:
+            return release_in_private(hub, index)
+
+
+def release_in_private(hub, index):
+    number, found = hub.tag("v0.1.0"), SimpleNamespace()
+    found.wrong = SimpleNamespace(
+        status=hub.ended(number), actions=hub.actions(number), logs=hub.logs(number)
+    )
+    hub.bootstrap(PackageIndexUrl=index.address)
+    hub.retry(number, "Plan")
+    hub.approve(number)
+    found.versions, found.builds = hub.versions(), hub.builds(number)
+    found.asked, found.held = index.served(), {path.name for path in index.folder.iterdir()}
+    found.denied = hub.sandbox.calls(decision="denied")
+    return found
+
+
+def test_a_wrong_package_index_is_told_where_the_pipeline_is_looked_at(private):
+    assert private.wrong.status == "Failed"
+    _, *tries = private.wrong.actions
+    assert [one["actionName"] for one in tries] == ["Plan", "Plan"]
+    for one, log in zip(tries, private.wrong.logs, strict=True):
+        told = one["output"]["executionResult"]["errorDetails"]["message"]
+        assert "bootstrap the hub again with --set PackageIndexUrl=..." in told
+        assert f"PackageIndexUrl is '{NOWHERE}'" in log
+
+
+def test_a_release_needs_no_internet_but_an_index(private):
+    assert len(private.versions) == len(PRODUCTS)
+    assert all(one == {"v0.1.0": "DEFAULT"} for one in private.versions.values())
+    assert {one["vpcConfig"]["vpcId"] for one in private.builds} == {NETWORK["VpcId"]}
+    assert private.asked == private.held
+    assert private.denied == []

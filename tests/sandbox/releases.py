@@ -76,14 +76,24 @@ def checkout(folder):
 
 
 @contextmanager
-def started(folder):
-    """Give a hub in a sandbox of its own, whose builds use the machine's caches."""
+def cached():
+    """Set an environment whose builds use the machine's caches."""
     with pytest.MonkeyPatch.context() as patch:
         for name, said in settings().items():
             patch.setenv(name, said)
+        yield
+
+
+@contextmanager
+def started(folder, environment=cached, **given):
+    """Give a hub in a sandbox of its own, which starts in an environment.
+
+    `given` are parameters of the hub's stacks.
+    """
+    with environment():
         sandbox = start(folder / "sandbox")
     try:
-        yield Hub(sandbox, folder)
+        yield Hub(sandbox, folder, given)
     finally:
         sandbox.stop()
 
@@ -91,7 +101,7 @@ def started(folder):
 class Hub:
     """A hub with the pipeline, and a clone of the templates' repository of those who release."""
 
-    def __init__(self, sandbox, folder):
+    def __init__(self, sandbox, folder, given):
         self.sandbox = sandbox
         self.pipeline = sandbox.client("codepipeline", "hub")
         sandbox.client(CATALOG, "management").enable_aws_organizations_access()
@@ -108,15 +118,18 @@ class Hub:
         self.remote = url(self.connection, REPOSITORY)
         self.git = Git(sandbox, checkout(folder / "checkout"), "hub")
         self.declare(self.offer)
-        self.bootstrap()
+        self.bootstrap(ConnectionArn=self.connection, RepositoryId=REPOSITORY, **given)
+        self.hear()
         (self.untagged,) = self.executions()  # AWS starts it when the pipeline is made
         self.ended(self.untagged)
 
-    def bootstrap(self):
-        """Bootstrap the hub, and have a queue hear what the pipeline asks."""
-        sets = (f"ConnectionArn={self.connection}", f"RepositoryId={REPOSITORY}")
-        words = [word for one in sets for word in ("--set", one)]
+    def bootstrap(self, **given):
+        """Bootstrap the hub with these parameters of its stacks."""
+        words = [word for key, said in given.items() for word in ("--set", f"{key}={said}")]
         Desk(self.sandbox, self.git.folder).run("hub", "bootstrap", "hub", "--yes", *words)
+
+    def hear(self):
+        """Have a queue hear what the pipeline asks."""
         (stack,) = self.sandbox.client("cloudformation", "hub").describe_stacks(
             StackName="seedbed-hub-publish"
         )["Stacks"]
@@ -161,14 +174,15 @@ class Hub:
         self.git("push", "--quiet", self.remote, "HEAD:refs/heads/main")
         return commit
 
-    def tag(self, name):
-        """Push a tag and return the execution that it started, if any."""
-        before = self.executions()
+    def tag(self, name, starts=True):
+        """Push a tag; return the execution that it has to start."""
+        before = self.executions().keys()
         self.git("tag", name)
         self.git("push", "--quiet", self.remote, name)
-        fresh = self.executions().keys() - before.keys()
-        assert len(fresh) <= 1
-        return next(iter(fresh), None)
+        if not starts:
+            return None
+        (fresh,) = until(lambda: self.executions().keys() - before)
+        return fresh
 
     # The pipeline
 
@@ -228,6 +242,15 @@ class Hub:
         """Approve an execution, which is to succeed."""
         ended = self.answer(number, "Approved")
         assert ended == "Succeeded", self.logs(number)[-1][-3000:]
+
+    def retry(self, number, stage):
+        """Retry what failed in a stage of an execution."""
+        self.pipeline.retry_stage_execution(
+            pipelineName=PIPELINE,
+            stageName=stage,
+            pipelineExecutionId=number,
+            retryMode="FAILED_ACTIONS",
+        )
 
     def roll_back(self, commit):
         """Start what the stack's output tells to start; return the execution."""

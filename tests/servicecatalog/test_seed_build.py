@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import copier
 import pytest
 import yaml
 from conftest import commit, git
+from package_index import Index, alone, served, trust, wheels
 from seeding import (
     ADDRESS,
     FUNCTION,
@@ -222,15 +226,110 @@ def test_the_script_runs_by_itself_on_what_every_image_has(place):
     assert "signature" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("source", ["WHEELHOUSE", "INDEX_URL"])
-def test_what_cannot_be_installed_is_told_with_the_remedy(place, source, monkeypatch):
+@dataclass
+class Network:
+    """One in which builds reach no index but this machine's, and its wheels."""
+
+    index: Index
+    tools: Path  # a virtual environment that nothing is installed into
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    folder = tmp_path_factory.mktemp("network")
+    tools = folder / "tools"
+    subprocess.run([sys.executable, "-m", "venv", str(tools)], check=True)
+    kept = wheels(folder / "wheels", FUNCTION / "requirements.lock")
+    with served(kept, trust(folder)) as index:
+        yield Network(index, tools)
+
+
+@pytest.fixture
+def private(place, network, monkeypatch) -> Place:
+    """A place whose builds try to install what they need, and reach this machine only."""
+    run = build.Work.run
+
+    def quick(work, *words, **options):
+        if words[1:3] == ("-m", "venv"):
+            return Path(words[3]).symlink_to(network.tools)
+        return run(work, *words, **options)
+
+    monkeypatch.setattr(build.Work, "run", quick)
     monkeypatch.setattr(build.Work, "install", INSTALL)
-    (place.folder / "buckets" / "assets" / "wheels").mkdir()
-    at = {"WHEELHOUSE": "s3://assets/wheels", "INDEX_URL": "https://127.0.0.1:9/simple"}[source]
-    place.environment |= {source: at, "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
-    reason = refused(place)
+    network.index.asked.clear()
+    place.environment |= alone(network.index.trusted)
+    place.environment |= {"PIP_RETRIES": "1", "PIP_CONFIG_FILE": os.devnull}
+    return place
+
+
+def house(place: Place, network: Network, *kept: str, python: str = "") -> None:
+    """Give the build a wheelhouse of some distributions, as if made for another Python."""
+    folder = place.folder / "buckets" / "assets" / "wheelhouse" / "0a1b"
+    folder.mkdir(parents=True)
+    for wheel in network.index.folder.glob("*.whl"):
+        if not kept or wheel.name.partition("-")[0] in kept:
+            name = re.sub(r"-cp\d+-cp\d+-", f"-{python}-{python}-", wheel.name)
+            shutil.copy(wheel, folder / (name if python else wheel.name))
+    place.environment["WHEELHOUSE"] = "s3://assets/wheelhouse/0a1b/"
+
+
+NOTHING = "No matching distribution found for "
+AGAIN = {
+    "WHEELHOUSE": "bootstrap again with --set WheelhousePrefix=... (`wheelhouse` in its manifest",
+    "INDEX_URL": "bootstrap again with --set PackageIndexUrl=...",
+    "": "give the seeder's stack a WheelhousePrefix or a PackageIndexUrl that this network reaches",
+}
+
+
+@pytest.mark.parametrize(
+    ("kept", "python", "said"),
+    [
+        (["none"], "", "s3://assets/wheelhouse/0a1b/ holds no wheel"),
+        (["annotated_types"], "", f"ERROR: {NOTHING}colorama=="),
+        ([], "cp39", f"ERROR: {NOTHING}markupsafe=="),
+    ],
+    ids=["empty", "incomplete", "another Python"],
+)
+def test_a_wheelhouse_that_does_not_fit_is_told(private, network, kept, python, said):
+    house(private, network, *kept, python=python)
+    # The wheelhouse replaces any index, even one that has what is missing.
+    private.environment |= dict.fromkeys(("INDEX_URL", "PIP_INDEX_URL"), network.index.address)
+    reason = refused(private)
+    assert reason.startswith(f"Copier cannot be installed: {said}")
+    assert f"with wheels for Python {sys.version_info[0]}.{sys.version_info[1]}" in reason
+    assert AGAIN["WHEELHOUSE"] in reason
+    assert network.index.asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("https://127.0.0.1:9/simple", "Connection refused"),
+        ("https://127.0.0.1:{port}/nothing", f"{NOTHING}annotated-types=="),
+        ("https://localhost:{port}/simple", "hostname 'localhost' doesn't match"),
+        ("", "Connection refused"),
+    ],
+    ids=["wrong port", "wrong path", "wrong name", "none"],
+)
+def test_an_index_that_is_not_there_is_told(private, network, address, said):
+    given = address.format(port=network.index.port)
+    private.environment |= {"INDEX_URL": given, "NO_PROXY": "127.0.0.1,localhost"}
+    private.environment["no_proxy"] = private.environment["NO_PROXY"]
+    reason = refused(private)
     assert reason.startswith("Copier cannot be installed: ERROR: ")
-    assert "WheelhousePrefix or a PackageIndexUrl" in reason
+    assert said in reason
+    assert AGAIN["INDEX_URL" if given else ""] in reason
+    assert not given or f"PackageIndexUrl is '{given}'" in reason
+
+
+def test_a_wheel_that_is_not_the_locks_is_told(private, network):
+    house(private, network)
+    for wheel in (private.folder / "buckets").rglob("copier-*.whl"):
+        wheel.write_bytes(wheel.read_bytes() + b"more")
+    reason = refused(private)
+    assert "DO NOT MATCH THE HASHES" in reason
+    assert "copier==" in reason
+    assert AGAIN["WHEELHOUSE"] in reason
 
 
 # Retried, foreign and unreachable repositories

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,20 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT, git
+from package_index import Index, cut_off, served, trust, wheels
 from seeding import ADDRESS, FUNCTION, TEMPLATE, core, packed, two_releases
 from waiting import until
 
 from seedbed import cfn
 from seedbed.packaging import archive
+from seedbed.sandbox.fixture import start
 
 BUCKET = "seedbed-assets-222222222222-eu-west-1"
 SEEDER = (ROOT / "servicecatalog" / "spoke" / "seeder.yml").read_text()
 PARTS = ROOT / "servicecatalog" / "products" / "parts" / "seed.yml"
 ALL = ["CAPABILITY_NAMED_IAM"]
+ID = "0a1b2c3d4e5f60718"
+NETWORK = {"VpcId": f"vpc-{ID}", "SubnetIds": f"subnet-{ID}", "SecurityGroupIds": f"sg-{ID}"}
 READERS = {"Principal": {"AWS": "arn:aws:iam::333333333333:root"}, "Effect": "Allow"}
 
 
@@ -118,8 +123,8 @@ def release(templates: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture
-def spoke(sandbox, release) -> Spoke:
+def deployed(sandbox: Any, release: dict[str, bytes], **chosen: str) -> Spoke:
+    """Deploy the seeder of a release; return its account."""
     kms, s3 = (sandbox.client(name, "hub") for name in ("kms", "s3"))
     allowed = {**READERS, "Action": "kms:*", "Resource": "*"}
     root = {"Principal": {"AWS": "arn:aws:iam::222222222222:root"}}
@@ -135,9 +140,9 @@ def spoke(sandbox, release) -> Spoke:
         s3.put_object(
             Bucket=BUCKET, Key=name, Body=content, ServerSideEncryption="aws:kms", SSEKMSKeyId=key
         )
-    bundle, code = release
+    bundle, code, *_ = release
     client = sandbox.client("cloudformation", "dev")
-    values = {"AssetBucketName": BUCKET, "AssetKeyArn": key, "SeedCodeKey": code}
+    values = {"AssetBucketName": BUCKET, "AssetKeyArn": key, "SeedCodeKey": code, **chosen}
     client.create_stack(
         StackName="seedbed-spoke-seeder",
         TemplateBody=SEEDER,
@@ -151,6 +156,11 @@ def spoke(sandbox, release) -> Spoke:
         AliasName="alias/seedbed-p-abc123", TargetKeyId=own["KeyId"]
     )
     return Spoke(sandbox, client, bundle, own["Arn"])
+
+
+@pytest.fixture
+def spoke(sandbox, release) -> Spoke:
+    return deployed(sandbox, release)
 
 
 def outputs(stack: dict[str, Any]) -> dict[str, str]:
@@ -244,3 +254,44 @@ def test_what_the_form_lets_through_is_refused_by_the_function(spoke):
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "Branch is 'a..b'" in why(spoke.client, "SC-1")
     assert spoke.builds() == []
+
+
+# In a network of which nothing leaves
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory) -> Iterator[Index]:
+    """An index of what the seeder's lock names."""
+    folder = tmp_path_factory.mktemp("index")
+    kept = wheels(folder / "wheels", FUNCTION / "requirements.lock")
+    with served(kept, trust(folder)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def private(index, tmp_path_factory) -> Iterator[Any]:
+    """A sandbox whose builds reach this machine only, and have no cache."""
+    with cut_off(index.trusted):
+        made = start(tmp_path_factory.mktemp("private") / "sandbox")
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("source", ["WheelhousePrefix", "PackageIndexUrl"])
+def test_a_project_is_seeded_without_internet(private, release, index, source):
+    private.reset()
+    index.asked.clear()
+    files = {path.name: path.read_bytes() for path in index.folder.iterdir()}
+    house = f"wheelhouse/{archive.sha256(''.join(sorted(files)).encode())}/"
+    held = release
+    if source == "WheelhousePrefix":
+        held = release | {f"{house}{name}": content for name, content in files.items()}
+    given = {"WheelhousePrefix": house, "PackageIndexUrl": index.address}[source]
+    spoke = deployed(private, held, **NETWORK, **{source: given})
+    stack = spoke.deploy("SC-1")
+    assert stack["StackStatus"] == "CREATE_COMPLETE", why(spoke.client, "SC-1")
+    (branch,) = private.client("codecommit", "dev").list_branches(repositoryName="churn")[
+        "branches"
+    ]
+    assert branch == "main"
+    assert index.served() == (set() if source == "WheelhousePrefix" else set(files))

@@ -153,24 +153,30 @@ class Work:
         Raises:
             RefusedError: something cannot be had, or is not what the lock says.
         """
-        python, wheels = self.folder / "tools" / "bin" / "python", self.folder / "wheels"
+        python = self.folder / "tools" / "bin" / "python"
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         command += ["--no-compile", "--require-hashes", "--only-binary=:all:", "-r", str(LOCK)]
+        wheelhouse, index = (self.environ.get(name, "") for name in ("WHEELHOUSE", "INDEX_URL"))
         try:
             self.run(sys.executable, "-m", "venv", str(self.folder / "tools"))
-            if wheelhouse := self.environ.get("WHEELHOUSE"):
-                copy = ["aws", "s3", "cp", "--recursive", "--only-show-errors"]
-                self.run(*copy, wheelhouse, str(wheels))
-                command += ["--no-index", "--find-links", str(wheels)]
-            elif index := self.environ.get("INDEX_URL"):
+            if wheelhouse:
+                command += ["--no-index", "--find-links", str(self.wheels(wheelhouse))]
+            elif index:
                 command += ["--index-url", index]
             self.run(*command)
         except CommandError as error:
             raise RefusedError(
-                f"Copier cannot be installed: {error}; give the seeder's stack a WheelhousePrefix"
-                " or a PackageIndexUrl that this network reaches"
+                f"Copier cannot be installed: {error}; {_remedy(wheelhouse, index)}"
             ) from None
         return python
+
+    def wheels(self, wheelhouse: str) -> Path:
+        """Copy the wheelhouse, and return its folder. Raises CommandError if it holds nothing."""
+        folder = self.folder / "wheels"
+        self.run("aws", "s3", "cp", "--recursive", "--only-show-errors", wheelhouse, str(folder))
+        if not any(folder.glob("*.whl")):
+            raise CommandError(f"{wheelhouse} holds no wheel")
+        return folder
 
     def render(self, python: Path) -> None:
         """Make the project.
@@ -253,12 +259,37 @@ class Work:
 
 
 def _said(text: str) -> str:
-    """Return the gist of what a command wrote: a traceback's last error, or the last lines."""
+    """Return the gist of what a command wrote: its last error, or the last lines."""
     lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]
-    ends = [n for n, line in enumerate(lines) if re.match(r"[A-Za-z_.]+(Error|Exception): ", line)]
+    error = r"(ERROR|[A-Za-z_.]+(Error|Exception)): "
+    ends = [n for n, line in enumerate(lines) if re.match(error, line)]
     last = lines[ends[-1] :] if ends else lines[-4:]
     line = " ".join(" ".join(last).split()) or "it gave no reason"
+    if broken := re.findall(r"connection broken by '(.+)': /", text):  # pip does not repeat it
+        _, found, cause = broken[-1].rpartition(" object at 0x")
+        line += "; " + (cause.partition(">: ")[2].rstrip("')\"") if found else broken[-1])
     return line.rpartition("Stderr: | ")[2]  # what Copier's own git said
+
+
+def _remedy(wheelhouse: str, index: str) -> str:
+    """Return what to do if packages cannot be installed from a wheelhouse, an index or PyPI."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    if wheelhouse:
+        return (
+            f"WheelhousePrefix must be that of this seeder's release, published with wheels for"
+            f" Python {python} (`seedbed package --wheels`, `seedbed publish`): bootstrap again"
+            " with --set WheelhousePrefix=... (`wheelhouse` in its manifest.json)"
+        )
+    if index:
+        return (
+            f"PackageIndexUrl is {core.shown(index)}: this network must reach it, and it must hold"
+            f" the seeder's requirements.lock as wheels for Python {python}: bootstrap again with"
+            " --set PackageIndexUrl=..."
+        )
+    return (
+        "give the seeder's stack a WheelhousePrefix or a PackageIndexUrl that this network reaches:"
+        " bootstrap again with --set WheelhousePrefix=... or --set PackageIndexUrl=..."
+    )
 
 
 def _told(line: str, request: Request) -> str:
