@@ -1,8 +1,8 @@
-"""Cases of REST APIs, users and groups, streams, addresses, Glue jobs and images."""
+"""Cases of REST APIs, users and groups, streams, clusters, networks, Glue jobs and images."""
 
 from __future__ import annotations
 
-from cfn_cases import ACCOUNT, ARN, ROLE, TAGS, Case, statement
+from cfn_cases import ACCOUNT, ARN, KEY, ROLE, TAGS, Case, statement
 
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 API = {"Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "api"}}}
@@ -223,6 +223,51 @@ CASES = [
         {"AppImageConfigName": "c", "KernelGatewayImageConfig": {"KernelSpecs": [{"Name": "k"}]}},
         ("sagemaker", "describe_app_image_config", {"AppImageConfigName": "c"},
          "KernelGatewayImageConfig.KernelSpecs[0].Name"), "k",
+        {"KernelGatewayImageConfig": {"KernelSpecs": [{"Name": "j"}]}, "Tags": TAGS}, "j",
+    ),
+    Case(
+        "AWS::SageMaker::AppImageConfig",
+        {"AppImageConfigName": "c", "Tags": TAGS},
+        ("sagemaker", "list_tags",
+         {"ResourceArn": ARN.format("sagemaker", "app-image-config/c")}, "Tags"), TAGS,
+        {"Tags": [{"Key": "team", "Value": "x"}]}, [{"Key": "team", "Value": "x"}],
+    ),
+    Case(
+        "AWS::ECS::Cluster",
+        {"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}], "Tags": TAGS},
+        ("ecs", "describe_clusters", {"clusters": ["$"], "include": ["SETTINGS", "TAGS"]},
+         "clusters[?status == 'ACTIVE'] | [0].[settings[0].value, tags]"),
+        ["enabled", [{"key": "team", "value": "ml"}]],
+        {"ClusterSettings": [{"Name": "containerInsights", "Value": "disabled"}]},
+        ["disabled", [{"key": "team", "value": "ml"}]],
+    ),
+    Case(
+        "AWS::Kinesis::Stream",
+        {"ShardCount": 2, "RetentionPeriodHours": 48,
+         "StreamEncryption": {"EncryptionType": "KMS", "KeyId": KEY}, "Tags": TAGS},
+        ("kinesis", "describe_stream_summary", {"StreamName": "$"},
+         "StreamDescriptionSummary.[OpenShardCount, RetentionPeriodHours, KeyId]"), [2, 48, KEY],
+        {"RetentionPeriodHours": 72}, [2, 72, KEY],
+    ),
+    Case(
+        "AWS::Kinesis::Stream", {"Name": "stream", "ShardCount": 1, "Tags": TAGS},
+        ("kinesis", "list_tags_for_stream", {"StreamName": "$"}, "Tags"), TAGS,
+        {"Tags": [{"Key": "team", "Value": "x"}]}, [{"Key": "team", "Value": "x"}],
+    ),
+    Case(
+        "AWS::EC2::NetworkAcl", {"VpcId": {"Ref": "Vpc"}, "Tags": TAGS},
+        ("ec2", "describe_network_acls", {"NetworkAclIds": ["$"]}, "NetworkAcls[0].Tags"), TAGS,
+        {"Tags": [{"Key": "team", "Value": "x"}]}, [{"Key": "team", "Value": "x"}], beside=VPC,
+    ),
+    Case(
+        "AWS::EC2::NetworkAclEntry",
+        {"NetworkAclId": {"Ref": "List"}, "RuleNumber": 100, "Protocol": 6,
+         "RuleAction": "allow", "CidrBlock": "10.1.0.0/16", "PortRange": {"From": 1, "To": 2}},
+        ("ec2", "describe_network_acls", {"NetworkAclIds": ["$List"]},
+         "NetworkAcls[0].Entries[?RuleNumber == `100`] | [0].[Egress, RuleAction, PortRange.To]"),
+        [False, "allow", 2], {"RuleAction": "deny"}, [False, "deny", 2],
+        beside={**VPC, "List": {
+            "Type": "AWS::EC2::NetworkAcl", "Properties": {"VpcId": {"Ref": "Vpc"}}}},
     ),
     Case(
         "AWS::SageMaker::NotebookInstance",

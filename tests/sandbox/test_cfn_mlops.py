@@ -7,6 +7,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import pytest
 from access import make_role, refused, trusting
 from cfn_stacks import (
     ALL,
@@ -21,6 +22,7 @@ from cfn_stacks import (
     physical,
     reason,
     settle,
+    update,
 )
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -183,6 +185,68 @@ def test_the_serverless_transform_has_to_have_nothing_to_write(cf):
     with refused("NotImplementedInSandbox", "Thing (AWS::Serverless::Function)", "Transform"):
         text = body(one("AWS::Serverless::Function", own), **sections)
         cf.create_stack(StackName="t", TemplateBody=text, Capabilities=ALL)
+
+
+def pipeline(sandbox, *actions):
+    """Return a pipeline of a source and then these actions, each a stage of its own."""
+    source = action("Code", "Source/AWS/S3", S3Bucket="source", S3ObjectKey="source.zip")
+    source["OutputArtifacts"] = [{"Name": "Code"}]
+    trust = trusting({"Service": "codepipeline.amazonaws.com"})
+    stages = [{"Name": f"Stage{at}", "Actions": [one]} for at, one in enumerate((source, *actions))]
+    return {
+        "RoleArn": make_role(sandbox, "runner", trust=trust),
+        "ArtifactStore": {"Type": "S3", "Location": "artifacts"},
+        "Stages": stages,
+    }
+
+
+def action(name, kind, **configuration):
+    category, owner, provider = kind.split("/")
+    said = {"Category": category, "Owner": owner, "Provider": provider, "Version": "1"}
+    return {"Name": name, "ActionTypeId": said, "Configuration": configuration}
+
+
+@pytest.mark.parametrize(
+    ("stages", "place"),
+    [
+        ([action("Run", "Invoke/AWS/StepFunctions", StateMachineArn="arn")],
+         "Stages/1/Actions/0/ActionTypeId"),
+        ([action("Ok", "Approval/AWS/Manual"),
+          {**action("Ask", "Approval/AWS/Manual"), "Region": "us-east-1"}], "Stages/2/Actions/0"),
+    ],
+)  # fmt: skip
+def test_an_action_that_is_not_emulated_is_named_with_its_place(sandbox, cf, stages, place):
+    made = create(cf, "s", one("AWS::CodePipeline::Pipeline", pipeline(sandbox, *stages)))
+    assert made["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert f"Thing (AWS::CodePipeline::Pipeline): property {place}: " in reason(cf, "s")
+    assert stages[-1]["Name"] in reason(cf, "s")
+
+
+def test_an_update_names_the_action_that_is_not_emulated_and_leaves_the_pipeline(sandbox, cf):
+    approve = action("Ok", "Approval/AWS/Manual")
+    kind = "AWS::CodePipeline::Pipeline"
+    given = pipeline(sandbox, approve)
+    assert create(cf, "s", one(kind, given))["StackStatus"] == "CREATE_COMPLETE", reason(cf, "s")
+    scan = {"Name": "Scan", "Actions": [action("Scan", "Invoke/AWS/InspectorScan")]}
+    changed = {**given, "Stages": [*given["Stages"], scan]}
+    assert update(cf, "s", one(kind, changed))["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert "Thing (AWS::CodePipeline::Pipeline): property Stages/2/Actions/0" in reason(cf, "s")
+    name = physical(cf, "s")
+    kept = sandbox.client("codepipeline").get_pipeline(name=name)["pipeline"]
+    assert [stage["name"] for stage in kept["stages"]] == ["Stage0", "Stage1"]
+
+
+def test_a_target_that_is_not_emulated_is_named_with_its_place(cf):
+    machine = "arn:aws:states:eu-west-1:333333333333:stateMachine:m"
+    role = "arn:aws:iam::333333333333:role/seedbed-admin"
+    queue = {"Id": "a", "Arn": "arn:aws:sqs:eu-west-1:333333333333:q"}
+    rule = {
+        "ScheduleExpression": "rate(1 hour)",
+        "Targets": [queue, {"Id": "b", "Arn": machine, "RoleArn": role}],
+    }
+    assert create(cf, "s", one("AWS::Events::Rule", rule))["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert "Thing (AWS::Events::Rule): property Targets/1/Arn: " in reason(cf, "s")
+    assert machine in reason(cf, "s")
 
 
 def test_a_type_that_no_service_makes_is_named(cf):

@@ -320,6 +320,24 @@ def test_events_reach_the_topics_that_are_named(cf, sandbox, sqs):
     assert any("ResourceStatus='CREATE_COMPLETE'" in one["Body"] for one in told)
 
 
+def test_a_topic_that_is_not_there_is_refused_before_anything_is_done(cf, sandbox):
+    topic = sandbox.client("sns").create_topic(Name="t")["TopicArn"]
+    gone, far = topic.replace(":t", ":gone"), topic.replace("eu-west-1", "us-east-1")
+    body = json.dumps({"Resources": one(QUEUE)})
+    for arn, word in ((gone, "does not exist"), (far, "TopicArn"), ("x", "TopicArn")):
+        with refused("ValidationError", word, arn):
+            cf.create_stack(StackName="s", TemplateBody=body, NotificationARNs=[arn])
+    assert cf.describe_stacks()["Stacks"] == []
+    create(cf, "s", one(QUEUE))
+    with refused("ValidationError", gone):
+        cf.update_stack(StackName="s", UsePreviousTemplate=True, NotificationARNs=[gone])
+    asked = {"StackName": "s", "ChangeSetName": "c", "NotificationARNs": [gone]}
+    cf.create_change_set(**asked, TemplateBody=body.replace("{}", '{"VisibilityTimeout": 5}'))
+    with refused("ValidationError", gone):
+        cf.execute_change_set(StackName="s", ChangeSetName="c")
+    assert cf.describe_stacks()["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+
+
 @pytest.mark.parametrize("missing", ["sqs:CreateQueue", "sqs:GetQueueAttributes", "sqs:TagQueue"])
 def test_the_role_needs_every_action_that_making_the_resources_takes(cf, sandbox, missing):
     granted = {"sqs:CreateQueue", "sqs:GetQueueAttributes", "sqs:TagQueue", "sqs:DeleteQueue"}
@@ -341,3 +359,38 @@ def test_without_a_role_the_callers_own_permissions_count(sandbox):
     assert create(cf, "a", one("AWS::Logs::LogGroup"))["StackStatus"] == "CREATE_COMPLETE"
     assert create(cf, "b", one(QUEUE))["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "not authorized to perform: sqs:CreateQueue" in reason(cf, "b")
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("continue_update_rollback", {"ForceRollback": True}),
+        ("describe_change_set", {"ChangeSetName": "c", "IncludePropertyValues": True}),
+        ("get_template_summary", {"StackSetName": "set"}),
+        ("update_stack", {"RollbackConfiguration": {"MonitoringTimeInMinutes": 5}}),
+    ],
+)
+def test_a_part_that_would_be_lost_is_refused_by_name(cf, operation, more):
+    asked = {} if "StackSetName" in more else {"StackName": "s"}
+    word = next(name for name in more if name != "ChangeSetName")
+    with refused("NotImplementedInSandbox", word):
+        getattr(cf, operation)(**asked, **more)
+
+
+def test_a_rolled_back_update_deletes_what_it_made_if_asked(cf, sqs):
+    create(cf, "s", one(QUEUE))
+    kept = {"Type": QUEUE, "DeletionPolicy": "Retain", "Properties": {"QueueName": "new"}}
+    wrong = {"Type": "AWS::SQS::Queue", "DependsOn": "New", "Properties": {"QueueName": "no.good"}}
+    resources = {**one(QUEUE), "New": kept, "Wrong": wrong}
+    cf.update_stack(
+        StackName="s",
+        TemplateBody=json.dumps({"Resources": resources}),
+        RetainExceptOnCreate=True,
+    )
+    assert settle(cf, "s")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert not [url for url in sqs.list_queues()["QueueUrls"] if url.endswith("/new")]
+
+
+def test_a_tag_of_aws_s_own_is_refused(cf):
+    with refused("ValidationError", "aws:mine"):
+        create(cf, "s", one(QUEUE), tags={"aws:mine": "1"})

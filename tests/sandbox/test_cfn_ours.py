@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from access import allow, document
-from cfn_stacks import ALL, delete, history, outputs, parameters, reason, settle
+from cfn_stacks import ALL, delete, history, outputs, parameters, physical, reason, settle
 from readback import read_stack
 
 from seedbed.sandbox.cloudformation.template import parse
@@ -114,8 +114,21 @@ def test_what_no_service_carries_out_is_refused_by_name(deployed):
 
 
 def test_what_holds_models_and_data_stays_when_the_stack_is_deleted(deployed):
-    cf = deployed.client("cloudformation")
-    identifier = cf.describe_stacks(StackName="data-s3")["Stacks"][0]["StackId"]
-    assert delete(cf, "data-s3")["StackStatus"] == "DELETE_COMPLETE", history(cf, identifier)
-    kept = [one["Name"] for one in deployed.client("s3").list_buckets()["Buckets"]]
-    assert len(kept) == 2
+    cf, s3 = deployed.client("cloudformation"), deployed.client("s3")
+
+    def buckets():
+        return {one["Name"] for one in s3.list_buckets()["Buckets"]}
+
+    there = cf.describe_stacks(StackName="project")["Stacks"][0]["Parameters"]
+    given = {one["ParameterKey"]: one["ParameterValue"] for one in there}
+    text, before = (LAYERS / STACKS["project"]).read_text(encoding="utf-8"), buckets()
+    said = {"TemplateBody": text, "Parameters": parameters({**given, "ProjectId": "p9"})}
+    cf.create_stack(StackName="other", Capabilities=ALL, **said)
+    stack = settle(cf, "other")
+    assert stack["StackStatus"] == "CREATE_COMPLETE", reason(cf, "other")
+    made, key = buckets() - before, physical(cf, "other", "Key")
+    assert len(made) == 2
+    assert delete(cf, "other")["StackStatus"] == "DELETE_COMPLETE", history(cf, stack["StackId"])
+    assert made < buckets()
+    told = deployed.client("kms").describe_key(KeyId=key)["KeyMetadata"]
+    assert told["KeyState"] == "Enabled"

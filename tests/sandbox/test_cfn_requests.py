@@ -330,5 +330,6 @@ def test_a_type_without_a_row_is_read_off_its_schema_and_as_strict():
     ):
         with pytest.raises(ResourceError, match=said):
             registry.inferred(schemas.find(kind, "eu-west-1"))
-    with pytest.raises(ResourceError, match="property Name is not emulated: kinesis:CreateStream"):
-        created("AWS::Kinesis::Stream", {"Name": "s", "ShardCount": 1})
+    said = "property Description is not emulated: elasticache:CreateCacheSubnetGroup"
+    with pytest.raises(ResourceError, match=said):
+        created("AWS::ElastiCache::SubnetGroup", {"Description": "d", "SubnetIds": ["s"]})

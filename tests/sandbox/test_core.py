@@ -83,9 +83,23 @@ def test_the_organisation_is_moto_s_too(sandbox):
     assert sandbox.organisation.path(sandbox.account("dev")).endswith(f"{above}/{parent}/")
 
 
-def test_a_member_reads_the_tree(sandbox):
-    client = sandbox.client("organizations", "hub")
-    assert len(client.list_accounts()["Accounts"]) == len(sandbox.organisation.accounts)
+def test_only_who_administers_the_organisation_reads_and_changes_it(sandbox):
+    master, hub = (sandbox.client("organizations", one) for one in ("management", "hub"))
+    assert hub.describe_organization()["Organization"]["MasterAccountId"] == sandbox.account(
+        "management"
+    )
+    unit = {"ParentId": "r-seed", "Name": "mine"}
+    for call in (hub.list_accounts, lambda: hub.create_organizational_unit(**unit)):
+        with refused("AccessDeniedException", "permissions"):
+            call()
+    master.register_delegated_administrator(
+        AccountId=sandbox.account("hub"), ServicePrincipal="servicecatalog.amazonaws.com"
+    )
+    assert len(hub.list_accounts()["Accounts"]) == len(sandbox.organisation.accounts)
+    with refused("AccessDeniedException", "permissions"):
+        hub.create_organizational_unit(**unit)
+    units = master.list_organizational_units_for_parent(ParentId="r-seed")["OrganizationalUnits"]
+    assert "mine" not in {one["Name"] for one in units}
 
 
 def test_each_account_has_its_admin_role_and_nothing_else(sandbox):

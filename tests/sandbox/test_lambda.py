@@ -256,3 +256,42 @@ def test_it_logs_where_it_is_told(function, sandbox):
     logs = sandbox.client("logs", "dev")
     told = logs.filter_log_events(logGroupName="/own/group")["events"]
     assert any("because" in event["message"] for event in told)
+
+
+@pytest.mark.parametrize(
+    ("principal", "told"),
+    [
+        ("222222222222", {"AWS": "arn:aws:iam::222222222222:root"}),
+        ("arn:aws:iam::222222222222:role/far", {"AWS": "arn:aws:iam::222222222222:role/far"}),
+        ("s3.amazonaws.com", {"Service": "s3.amazonaws.com"}),
+        ("*", "*"),
+    ],
+)
+def test_a_permission_lets_in_whom_it_names(function, sandbox, principal, told):
+    far = make_role(sandbox, "far", allow("lambda:InvokeFunction"), account="hub")
+    client = function()
+    params = {"FunctionName": "worker", "StatementId": "s", "Action": "lambda:InvokeFunction"}
+    client.add_permission(Principal=principal, **params)
+    (said,) = json.loads(client.get_policy(FunctionName="worker")["Policy"])["Statement"]
+    assert said["Principal"] == told
+    caller = sandbox.become("lambda", far)
+    arn = f"arn:aws:lambda:eu-west-1:{sandbox.account('dev')}:function:worker"
+    asked = {"FunctionName": arn, "InvocationType": "DryRun"}
+    if "amazonaws" in principal:
+        with refused("AccessDeniedException"):
+            caller.invoke(**asked)
+    else:
+        assert caller.invoke(**asked)["StatusCode"] == 204
+
+
+def test_a_permission_that_aws_would_not_take(function, sandbox):
+    client = function()
+    params = {"FunctionName": "worker", "StatementId": "s", "Action": "lambda:InvokeFunction"}
+    nobody = f"arn:aws:iam::{sandbox.account('dev')}:role/nobody"
+    with refused("InvalidParameterValueException", nobody):
+        client.add_permission(Principal=nobody, **params)
+    with refused("NotImplementedInSandbox", "EventSourceToken"):
+        client.add_permission(Principal="s3.amazonaws.com", EventSourceToken="t", **params)
+    client.add_permission(Principal="s3.amazonaws.com", **params)
+    with refused("ResourceConflictException", "(s)"):
+        client.add_permission(Principal="s3.amazonaws.com", **params)

@@ -24,9 +24,11 @@ def option(shop, key, value, *resources):
 
 
 def tags_of(shop, made):
+    """Return the tags of a product's stack but AWS's own."""
     name = f"SC-{shop.sandbox.account('dev')}-{made}"
     (stack,) = shop.sandbox.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    return {one["Key"]: one["Value"] for one in stack["Tags"]}
+    pairs = {one["Key"]: one["Value"] for one in stack["Tags"]}
+    return {key: value for key, value in pairs.items() if not key.startswith("aws:")}
 
 
 def choices(shop):

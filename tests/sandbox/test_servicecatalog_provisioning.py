@@ -225,6 +225,29 @@ def test_a_notification_constraint_is_passed_on(open_shop):
     assert found["NotificationARNs"] == [arn]
 
 
+def test_a_product_and_its_stack_tell_where_they_come_from(open_shop):
+    shop = open_shop
+    made = shop.provisioned()
+    stack = f"SC-{shop.sandbox.account('dev')}-{made}"
+    (found,) = shop.sandbox.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    tags = {one["Key"]: one["Value"] for one in found["Tags"]}
+    (said,) = shop.user.search_provisioned_products()["ProvisionedProducts"]
+    assert tags == {one["Key"]: one["Value"] for one in said["Tags"]}
+    own = {key: one for key, one in tags.items() if key.startswith("aws:servicecatalog:")}
+    assert {key.rpartition(":")[2] for key in own} == {
+        "portfolioArn",
+        "productArn",
+        "provisionedProductArn",
+        "provisioningArtifactIdentifier",
+        "provisioningPrincipalArn",
+    }
+    assert own["aws:servicecatalog:provisionedProductArn"] == said["Arn"]
+    assert own["aws:servicecatalog:provisioningPrincipalArn"] == said["UserArnSession"]
+    assert (
+        own["aws:servicecatalog:provisioningArtifactIdentifier"] == said["ProvisioningArtifactId"]
+    )
+
+
 def test_searching_provisioned_products(open_shop):
     shop = open_shop
     made = shop.provisioned()

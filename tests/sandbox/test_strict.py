@@ -11,12 +11,14 @@ from access import allow, document, make_role, refused, trusting
 from botocore.config import Config
 from botocore.session import Session
 from moto.core.utils import get_service_model
+from test_lambda import zipped
 
 from seedbed.sandbox import gaps, kept, moto_hooks
 from seedbed.sandbox.services import REFUSED
 
 REGION, DEV = "eu-west-1", "333333333333"
 ROLE = "arn:aws:iam::333333333333:role/r"
+CODE = zipped("def h(event, context): ...")
 IMAGE = "333333333333.dkr.ecr.eu-west-1.amazonaws.com/i:1"
 
 
@@ -222,7 +224,7 @@ def test_settings_of_asynchronous_invocations_follow_the_last_call(sandbox):
     role = make_role(sandbox, "r", trust=trusting({"Service": "lambda.amazonaws.com"}))
     client = sandbox.client("lambda")
     client.create_function(
-        FunctionName="f", Runtime="python3.13", Handler="i.h", Role=role, Code={"ZipFile": b"PK"}
+        FunctionName="f", Runtime="python3.13", Handler="i.h", Role=role, Code={"ZipFile": CODE}
     )
     client.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=0)
     client.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=2)
@@ -240,7 +242,7 @@ def test_a_function_without_concurrency_is_not_invoked(sandbox):
     role = make_role(sandbox, "r", trust=trusting({"Service": "lambda.amazonaws.com"}))
     client = sandbox.client("lambda")
     client.create_function(
-        FunctionName="f", Runtime="python3.13", Handler="i.h", Role=role, Code={"ZipFile": b"PK"}
+        FunctionName="f", Runtime="python3.13", Handler="i.h", Role=role, Code={"ZipFile": CODE}
     )
     client.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
     with refused("TooManyRequestsException"):
@@ -250,12 +252,27 @@ def test_a_function_without_concurrency_is_not_invoked(sandbox):
 def test_moto_never_runs_a_function(sandbox):
     role = make_role(sandbox, "r", trust=trusting({"Service": "lambda.amazonaws.com"}))
     function = sandbox.client("lambda").create_function(
-        FunctionName="f", Runtime="python3.13", Handler="i.h", Role=role, Code={"ZipFile": b"PK"}
+        FunctionName="f", Runtime="python3.13", Handler="i.h", Role=role, Code={"ZipFile": CODE}
     )["FunctionArn"]
     secrets = sandbox.client("secretsmanager")
     secrets.create_secret(Name="s", SecretString="x")
     with refused("NotImplementedInSandbox", "function f", "secretsmanager:RotateSecret"):
         secrets.rotate_secret(SecretId="s", RotationLambdaARN=function)
+
+
+def test_code_that_is_no_zip_is_refused(sandbox):
+    role = make_role(sandbox, "r", trust=trusting({"Service": "lambda.amazonaws.com"}))
+    client = sandbox.client("lambda")
+    said = {"FunctionName": "f", "Runtime": "python3.13", "Handler": "i.h", "Role": role}
+    for code, words in (({"ZipFile": b"PK"}, "unzip"), ({}, "source")):
+        with refused("InvalidParameterValueException", words):
+            client.create_function(**said, Code=code)
+    client.create_function(**said, Code={"ZipFile": CODE})
+    place = {"LocationConstraint": REGION}
+    sandbox.client("s3").create_bucket(Bucket="bucket-a", CreateBucketConfiguration=place)
+    sandbox.client("s3").put_object(Bucket="bucket-a", Key="k", Body=b"x")
+    with refused("InvalidParameterValueException", "unzip"):
+        client.update_function_code(FunctionName="f", S3Bucket="bucket-a", S3Key="k")
 
 
 # Organizations
@@ -516,3 +533,87 @@ def test_patterns_with_all_tests_are_kept(sandbox):
         "$or": [{"account": ["1"]}, {"region": ["2"]}],
     }
     sandbox.client("events").put_rule(Name="r", EventPattern=json.dumps(pattern))
+
+
+# Log groups
+
+
+def test_a_log_group_s_key_lets_cloudwatch_logs_use_it(sandbox):
+    logs, kms = sandbox.client("logs"), sandbox.client("kms")
+    group = f"arn:aws:logs:{REGION}:{DEV}:log-group:g"
+    own = {"Sid": "Own", **GOOD}
+    let = allow(
+        ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"],
+        Principal={"Service": f"logs.{REGION}.amazonaws.com"},
+        Condition={"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": group}},
+    )
+    shut = kms.create_key(Policy=document(own))["KeyMetadata"]["Arn"]
+    key = kms.create_key(Policy=document(own, let))["KeyMetadata"]["Arn"]
+    for wrong in (shut, "alias/a", key[:-1]):
+        with refused("AccessDeniedException", "not allowed to be used", wrong):
+            logs.create_log_group(logGroupName="g", kmsKeyId=wrong)
+    with refused("AccessDeniedException", "log-group:other"):
+        logs.create_log_group(logGroupName="other", kmsKeyId=key)
+    logs.create_log_group(logGroupName="g", kmsKeyId=key)
+    assert logs.describe_log_groups()["logGroups"][0]["kmsKeyId"] == key
+    with refused("AccessDeniedException", shut):
+        logs.associate_kms_key(logGroupName="g", kmsKeyId=shut)
+
+
+# Alarms, Identity Center
+
+
+def test_what_would_tell_nobody_is_refused(sandbox):
+    with refused("NotImplementedInSandbox", "cloudwatch:SetAlarmState"):
+        sandbox.client("cloudwatch").set_alarm_state(
+            AlarmName="a", StateValue="ALARM", StateReason="r"
+        )
+    with refused("NotImplementedInSandbox", "sso-admin:ListInstances"):
+        sandbox.client("sso-admin").list_instances()
+
+
+def test_an_address_that_is_no_queue_s_is_refused(sandbox):
+    with refused("InvalidAddress", "abcd"):
+        sandbox.client("sqs").get_queue_attributes(QueueUrl="abcd")
+
+
+# Public policies
+
+
+PUBLIC = {
+    "anybody": (allow("s3:GetObject", Principal="*"), True),
+    "any AWS principal": (allow("s3:GetObject", Principal={"AWS": ["*"]}), True),
+    "paths of an organisation": (
+        allow(
+            "s3:GetObject",
+            Principal="*",
+            Condition={"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a/*"}},
+        ),
+        True,
+    ),
+    "a pattern": (
+        allow("s3:*", Principal="*", Condition={"StringLike": {"aws:PrincipalArn": "arn:*"}}),
+        True,
+    ),
+    "an organisation": (
+        allow("s3:*", Principal="*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-a"}}),
+        False,
+    ),
+    "an account": (allow("s3:*", Principal={"AWS": f"arn:aws:iam::{DEV}:root"}), False),
+    "a service": (allow("s3:*", Principal={"Service": "logging.s3.amazonaws.com"}), False),
+    "a denial": ({**allow("s3:*", Principal="*"), "Effect": "Deny"}, False),
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_policy_is_blocked_where_the_bucket_says_so(sandbox, bucket, name):
+    s3, (statement, is_public) = sandbox.client("s3"), PUBLIC[name]
+    text = document({**statement, "Resource": f"arn:aws:s3:::{bucket}/*"})
+    s3.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration={"BlockPublicPolicy": True}
+    )
+    if is_public:
+        with refused("AccessDenied", "BlockPublicPolicy"):
+            s3.put_bucket_policy(Bucket=bucket, Policy=text)
+        s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_policy(Bucket=bucket, Policy=text)

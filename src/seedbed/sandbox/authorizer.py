@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from seedbed.sandbox import iam, moto_state, needs_data
+from seedbed.sandbox import iam, moto_state, needs_data, principals
 from seedbed.sandbox.conditions import Undecided
 from seedbed.sandbox.needs import Asked, Need, needs, tags_of
 from seedbed.sandbox.organisation import ORGANISATION
@@ -91,6 +91,8 @@ class Authorizer:
             default_bus,
         ):
             return iam.Decision(True, "service events", "exception#service events")
+        if principals.is_stale(principal):
+            return iam.Decision(allowed=False, reason="the session's role was deleted")
         try:
             request = self._request(principal, need, operation, region)
         except Undecided as unknown:
@@ -257,7 +259,8 @@ class Authorizer:
         if principal.kind == "user":
             context["aws:username"] = (principal.name,)
         if principal.kind == "role":
-            context["aws:userid"] = (f"{principal.name}:{principal.session_name}",)
+            number = principal.role_id or getattr(moto_state.role(principal.arn), "id", "")
+            context["aws:userid"] = (f"{number}:{principal.session_name}",)
             context["aws:multifactorauthpresent"] = ("false",)
             tags = moto_state.tags_of_role(principal.arn) | dict(principal.session_tags)
             context |= {f"aws:principaltag/{key.lower()}": (said,) for key, said in tags.items()}

@@ -22,6 +22,8 @@ class Principal:
     arn: str
     kind: Kind
     session_name: str = ""
+    # An assumed role's unique id: a new role of the same name is another one.
+    role_id: str = ""
     session_policies: tuple[str, ...] = ()
     session_tags: Mapping[str, str] = field(default_factory=dict)
     # What the service acts for: aws:SourceAccount, aws:SourceArn.

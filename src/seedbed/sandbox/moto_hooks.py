@@ -99,6 +99,7 @@ def prepare(service: str, account: str, params: Mapping[str, Any]) -> None:
     """Mend what moto gets wrong, before it is asked for the first time."""
     if service == "iam":
         _provide_managed_policies(account, params)
+        _take_older_policies()
     elif service == "s3":
         _let_buckets_log()
         _leave_policies_to_us()
@@ -134,6 +135,23 @@ def _leave_policies_to_us() -> None:
 
 
 @cache
+def _take_older_policies() -> None:
+    """Take policies without a version, and numbers in conditions without quotation marks.
+
+    moto asks every policy for the newest version, as IAM does managed ones alone.
+    """
+    from moto.iam.policy_validation import BaseIAMPolicyValidator
+
+    checked = BaseIAMPolicyValidator._validate_condition_syntax  # noqa: SLF001 (moto's own)
+
+    def unquoted(statement: dict[str, Any]) -> None:
+        checked(json.loads(json.dumps(statement), parse_int=str, parse_float=str))
+
+    _replace(BaseIAMPolicyValidator, "_validate_version", lambda _: None)
+    _replace(BaseIAMPolicyValidator, "_validate_condition_syntax", staticmethod(unquoted))
+
+
+@cache
 def _notify_ourselves() -> None:
     from moto.s3 import notifications
 
@@ -151,9 +169,20 @@ def _publish_ourselves() -> None:
 @cache
 def _invoke_ourselves() -> None:
     from moto.awslambda.models import LambdaBackend, LambdaFunction
+    from moto.awslambda.policy import Policy
 
+    _replace(Policy, "principal_formatter", lambda _, said: _principal(said))
     _replace(LambdaFunction, "invoke", deliveries.refuse_invocation)
     _replace(LambdaBackend, "send_log_event", deliveries.send_log_event)
+
+
+def _principal(said: str) -> str | dict[str, str]:
+    """Return whom a function's permission names, as its policy tells it."""
+    if said == "*":
+        return said
+    if said.endswith(".amazonaws.com"):
+        return {"Service": said}
+    return {"AWS": f"arn:aws:iam::{said}:root" if said.isdigit() else said}
 
 
 @cache

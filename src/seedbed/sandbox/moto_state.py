@@ -44,11 +44,11 @@ def role(arn: str) -> Any:
     return next((one for one in list(_iam(account).roles.values()) if one.arn == arn), None)
 
 
-def exists(arn: str) -> bool:
-    """Tell whether a role or user of that ARN is there."""
+def holder(arn: str) -> Any:
+    """Return moto's role or user of that ARN, or None."""
     holders = _iam(arn.split(":")[4])
     every = [*holders.roles.values(), *holders.users.values()]
-    return any(one.arn == arn for one in every)
+    return next((one for one in every if one.arn == arn), None)
 
 
 def organisation_path(management: str, account: str) -> str | None:
@@ -62,6 +62,12 @@ def organisation_path(management: str, account: str) -> str | None:
         above.append(parent)
         parent = parents.get(parent)
     return "/".join([backend.org.id, *reversed(above)]) + "/"
+
+
+def delegated_administrators(management: str) -> set[str]:
+    """Return the accounts that administer a service of the organisation."""
+    backend = _backend("organizations", management, PARTITION)
+    return {str(one.account.id) for one in backend.admins}
 
 
 def user_of_key(access_key: str) -> Any:
@@ -147,6 +153,12 @@ def bucket(name: str) -> Any:
     return _backend("s3", account, partition).buckets.get(name)
 
 
+def blocks_public_policies(name: str) -> bool:
+    found = bucket(name)
+    block = found.public_access_block if found else None
+    return block is not None and str(block.block_public_policy).lower() == "true"
+
+
 def _key(account: str, region: str, resource: str) -> str | None:
     key = _backend("kms", account, region).keys.get(resource.removeprefix("key/"))
     return key.policy if key else None
@@ -162,6 +174,11 @@ def _topic(account: str, region: str, resource: str) -> str | None:
         f"arn:aws:sns:{region}:{account}:{resource}"
     )
     return topic.policy if topic else None
+
+
+def has_topic(arn: str) -> bool:
+    region, account = arn.split(":")[3:5]
+    return arn in _backend("sns", account, region).topics
 
 
 def _bus(account: str, region: str, resource: str) -> str | None:

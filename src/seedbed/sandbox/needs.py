@@ -210,7 +210,8 @@ def tags_of(params: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, Mapping):
             return {str(key): str(one) for key, one in value.items()}
         if isinstance(value, list):
-            pairs = [{str(k).lower(): v for k, v in one.items()} for one in value]
+            given = [one for one in value if isinstance(one, Mapping)]
+            pairs = [{str(k).lower(): v for k, v in one.items()} for one in given]
             keys = [(one.get("key", one.get("tagkey")), one) for one in pairs]
             return {str(k): str(one.get("value", one.get("tagvalue", ""))) for k, one in keys}
     return {}

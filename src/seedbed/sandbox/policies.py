@@ -5,23 +5,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seedbed.sandbox import moto_state
 from seedbed.sandbox.iam import listed
-from seedbed.sandbox.service import ServiceError
+from seedbed.sandbox.service import ServiceError, unsupported
 
 if TYPE_CHECKING:
     from seedbed.sandbox.protocol import Operation
     from seedbed.sandbox.world import World
 
-VERSIONS = {None, "2008-10-17", "2012-10-17"}
+NEWEST = "2012-10-17"
+VERSIONS = {None, "2008-10-17", NEWEST}
 ELEMENTS = {
     *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
     *("Resource", "NotResource", "Condition"),
 }
 HOLDER = re.compile(r"arn:aws:iam::(\d{12}):(role|user)/.+")
+UNIQUE = re.compile(r"A(ROA|IDA)[A-Z0-9]+(:.+)?")
+# S3 user guide, "The meaning of public": who is held to a fixed value of these is not anybody.
+NARROWING = {"ArnEquals", "ArnLike", "IpAddress", "StringEquals", "StringLike"}
+FIXED = {
+    *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:sourceaccount"),
+    *("aws:sourcearn", "aws:sourceip", "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce"),
+    *("aws:userid", "s3:dataaccesspointaccount", "s3:dataaccesspointarn"),
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +43,11 @@ class Spot:
     code: str
     # Whether the service is documented to look its principals up.
     looks_up: bool = True
+    newest: bool = False  # whether the policy has to name the newest version
 
 
 _IDENTITY = Spot("PolicyDocument", "identity", "MalformedPolicyDocument")
+_MANAGED = replace(_IDENTITY, newest=True)
 _TRUST = "MalformedPolicyDocument"
 _KEY = Spot("Policy", "resource", "MalformedPolicyDocumentException")
 _SECRET = Spot("ResourcePolicy", "resource", "MalformedPolicyDocumentException")
@@ -45,8 +57,8 @@ SPOTS = {
     "glue:PutResourcePolicy": Spot(
         "PolicyInJson", "resource", "InvalidInputException", looks_up=False
     ),
-    "iam:CreatePolicy": _IDENTITY,
-    "iam:CreatePolicyVersion": _IDENTITY,
+    "iam:CreatePolicy": _MANAGED,
+    "iam:CreatePolicyVersion": _MANAGED,
     "iam:CreateRole": Spot("AssumeRolePolicyDocument", "trust", _TRUST),
     "iam:PutGroupPolicy": _IDENTITY,
     "iam:PutRolePolicy": _IDENTITY,
@@ -82,6 +94,38 @@ def check(world: World, operation: Operation) -> None:
         return
     for wrong in _mistakes(world, text, spot):
         raise ServiceError(spot.code, f"{spot.parameter}: {wrong}", 400)
+    if operation.full_name == "s3:PutBucketPolicy":
+        _check_public(operation.params["Bucket"], json.loads(text))
+
+
+def _check_public(bucket: str, document: Mapping[str, Any]) -> None:
+    """Refuse a public policy on a bucket that blocks them."""
+    if not moto_state.blocks_public_policies(bucket):
+        return
+    statements = document["Statement"]
+    for index, one in enumerate([statements] if isinstance(statements, Mapping) else statements):
+        if one["Effect"] == "Allow" and _is_public(one):
+            raise ServiceError(
+                "AccessDenied",
+                f"statement {one.get('Sid') or index} is public, and public policies of {bucket}"
+                " are blocked by the BlockPublicPolicy block public access setting.",
+                403,
+            )
+
+
+def _is_public(said: Mapping[str, Any]) -> bool:
+    """Tell whether a statement lets in anybody: a wildcard without a condition on a fixed value."""
+    named = said.get("Principal")
+    named = named.get("AWS", []) if isinstance(named, Mapping) else named
+    if "*" not in listed(named):
+        return False
+    for operator, tests in said.get("Condition", {}).items():
+        if operator not in NARROWING:
+            continue
+        for key, values in tests.items():
+            if key.lower() in FIXED and not any(set("*?") & set(one) for one in listed(values)):
+                return False
+    return True
 
 
 def _check_boundary(operation: Operation) -> None:
@@ -106,6 +150,11 @@ def _mistakes(world: World, text: str | bytes, spot: Spot) -> Iterator[str]:
         return
     if document.get("Version") not in VERSIONS:
         yield f"the version {document['Version']} does not exist"
+    elif document.get("Version") != NEWEST:
+        if spot.newest:
+            yield f"Policy document must be version {NEWEST} or greater."
+        if "${aws:" in str(text):  # plain text in older policies, but not to our evaluator
+            raise unsupported(f"a policy variable in a policy without the Version {NEWEST}")
     statements = document["Statement"]
     for index, one in enumerate([statements] if isinstance(statements, Mapping) else statements):
         for wrong in _of_statement(world, one, spot):
@@ -128,13 +177,15 @@ def _of_statement(world: World, said: Mapping[str, Any], spot: Spot) -> Iterator
         yield "a trust policy has no Resource"
     if spot.looks_up:
         for name in principals:
-            yield from _missing(world, said[name])
+            yield from missing(world, said[name])
 
 
-def _missing(world: World, principal: object) -> Iterator[str]:
+def missing(world: World, principal: object) -> Iterator[str]:
     """Yield the roles and users of this organisation that a policy names and that do not exist."""
     named = listed(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
     for one in named:
         found = HOLDER.fullmatch(one)
-        if found and found[1] in world.account_ids and not moto_state.exists(one):
+        if found and found[1] in world.account_ids and moto_state.holder(one) is None:
             yield f"the principal {one} does not exist"
+        if UNIQUE.fullmatch(one):
+            yield f"the principal {one} is an id, of what was deleted: name it by its ARN"

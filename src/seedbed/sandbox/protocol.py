@@ -30,6 +30,7 @@ warnings.filterwarnings("ignore", message=".*does not match an error shape.*")
 # Signing names behind which botocore has several services, or one of another name.
 SIGNING_NAMES = {
     "application-autoscaling": ["application-autoscaling"],
+    "bedrock": ["bedrock", "bedrock-runtime", "bedrock-agent", "bedrock-agent-runtime"],
     "aws-marketplace": ["marketplace-catalog"],
     "airflow": ["mwaa"],
     "dynamodb": ["dynamodb", "dynamodbstreams"],
@@ -48,6 +49,9 @@ SIGNING_NAMES = {
         "sagemaker-featurestore-runtime",
         "sagemaker-metrics",
     ],
+    "servicequotas": ["service-quotas"],
+    "ses": ["ses", "sesv2"],
+    "sso": ["sso-admin"],
     "states": ["stepfunctions"],
     "tagging": ["resourcegroupstaggingapi"],
 }

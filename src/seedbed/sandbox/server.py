@@ -27,6 +27,7 @@ from seedbed.sandbox import (
     moto_hooks,
     moto_state,
     policies,
+    principals,
     protocol,
     validation,
 )
@@ -205,7 +206,10 @@ class Front:
             raise unsupported(operation.full_name)
         if ours is not None:
             ours.amend(ctx, operation.name, operation.params, environ)
+        leaving = principals.deleted_by(operation, ctx.owner)
         reply = self._forward(ctx, operation, environ)
+        if leaving is not None and reply.status < FAILED:
+            principals.outlive(*leaving)
         if reply.status == MISSING and operation.full_name in {"s3:GetObject", "s3:HeadObject"}:
             self.authorizer.authorize_absence(ctx.principal, operation, ctx.region, call)
         return reply

@@ -23,6 +23,7 @@ CODES = {
     "sqs": "InvalidParameterValue",
 }
 
+QUEUE = re.compile(r".*/\d{12}/[^/]+/?")
 LONGEST = 4096  # characters that a pattern is tried on: some would run for ever
 UNTRUE = {r"[^\r\n]"}  # one character, where Glue takes a text
 
@@ -40,6 +41,10 @@ def check(operation: Operation, body: bytes) -> None:
     if "json" in operation.protocol and body.lstrip()[:1] == b"{":
         for path in _unknown(json.loads(body), shape):
             raise unsupported(f"the parameter {path} of {operation.full_name}")
+    url = operation.params.get("QueueUrl") if operation.service == "sqs" else None
+    if isinstance(url, str) and not QUEUE.fullmatch(url):
+        message = f"The address {url} is not valid for this endpoint."
+        raise ServiceError("InvalidAddress", message, 404)
     strict = "json" in operation.protocol
     for wrong in _wrong(operation.params, shape, "", strict=strict):
         plain = "ValidationException" if strict else "ValidationError"

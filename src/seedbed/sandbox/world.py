@@ -10,6 +10,7 @@ import string
 import subprocess
 import sys
 import threading
+import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -332,7 +333,8 @@ class World:
     def spawn(self, name: str, work: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run `work` in a thread that a reset or shutdown joins.
 
-        Long work asks `stopping` (or waits with `wait`) and returns when it is set.
+        Long work asks `stopping` (or waits with `wait`) and returns when it is set. What it raises
+        is a defect: it is told on standard error.
         """
         future: Future[Any] = Future()
         stopping = self.stopping
@@ -344,6 +346,8 @@ class World:
                 else:
                     future.cancel()
             except BaseException as error:  # noqa: BLE001 (told to whoever asks the future)
+                if not stopping.is_set():
+                    traceback.print_exc()
                 future.set_exception(error)
             finally:
                 with self.lock:

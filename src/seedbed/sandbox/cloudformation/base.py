@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from seedbed.sandbox import identity
+from seedbed.sandbox import identity, moto_state
 from seedbed.sandbox.cloudformation.aws import Aws, CallError, partition
 from seedbed.sandbox.cloudformation.customresource import Callbacks, CustomResource, Surroundings
 from seedbed.sandbox.cloudformation.desired import STACK, Asked, Desired, Setting, prepare
@@ -30,7 +30,8 @@ NOT_EMULATED = (
     "StackPolicyBody", "StackPolicyURL", "StackPolicyDuringUpdateBody",
     "StackPolicyDuringUpdateURL", "ResourceTypes", "ResourcesToImport",
     "ImportExistingResources", "IncludeNestedStacks", "DeploymentMode", "DeploymentConfig",
-    "DisableValidation",
+    "DisableValidation", "ForceRollback", "IncludePropertyValues", "StackSetName",
+    "TemplateSummaryConfig",
 )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ class Base(Service):
         for name in NOT_EMULATED:
             if params.get(name):
                 raise unsupported(f"cloudformation:{operation} with {name}")
-        if (params.get("RollbackConfiguration") or {}).get("RollbackTriggers"):
+        if any((params.get("RollbackConfiguration") or {}).values()):
             raise unsupported(f"cloudformation:{operation} with RollbackConfiguration")
 
     def serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -89,7 +90,7 @@ class Base(Service):
             return None
         stacks = self.world.stores(self.name).get((parts[4], parts[3]))
         found = stacks.find(parts[5].split("/")[1]) if stacks is not None else None
-        return None if found is None else found.version.tags
+        return None if found is None else found.tags
 
     # Finding
 
@@ -243,10 +244,28 @@ class Base(Service):
                 raise StackError("the sandbox is stopping")
         return stack
 
+    def check_topics(self, ctx: Context, topics: Iterable[str]) -> None:
+        """Refuse topics that SNS would refuse before anything is done.
+
+        Raises:
+            StackError: One is no topic of this region, or does not exist.
+        """
+        for arn in topics:
+            if not re.fullmatch(rf"arn:[a-z-]+:sns:{ctx.region}:\d{{12}}:[^:]+", arn):
+                said = (
+                    "Invalid parameter: TopicArn",
+                    "Status Code: 400; Error Code: InvalidParameter",
+                )
+            elif not moto_state.has_topic(arn):
+                said = "Topic does not exist", "Status Code: 404; Error Code: NotFound"
+            else:
+                continue
+            raise StackError(f"{said[0]}: {arn} (Service: AmazonSNS; {said[1]})")
+
     def _notify(self, ctx: Context, stack: Stack, event: Mapping[str, Any]) -> None:
         for arn in stack.notify:
             lines = "\n".join(f"{key}='{value}'" for key, value in event.items())
-            sns = ctx.client("sns", account=ctx.account, region=arn.split(":")[3])
+            sns = ctx.client("sns", account=ctx.account)
             try:
                 sns.publish(TopicArn=arn, Subject="AWS CloudFormation Notification", Message=lines)
             except ClientError as error:
@@ -277,7 +296,15 @@ def fetch(url: str, aws: Aws) -> str:
 
 
 def tags_of(given: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in given}
+    """Return a request's tags.
+
+    Raises:
+        StackError: One has AWS's own prefix.
+    """
+    tags = {tag["Key"]: tag["Value"] for tag in given}
+    if own := sorted(key for key in tags if key.lower().startswith("aws:")):
+        raise StackError(f"The tag key {own[0]} is not allowed: the prefix aws: is AWS's own")
+    return tags
 
 
 def again(version: Version) -> Asked:

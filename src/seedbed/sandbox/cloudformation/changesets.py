@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from seedbed.sandbox.cloudformation.base import again, on_failure, tags_of
@@ -10,7 +11,7 @@ from seedbed.sandbox.cloudformation.desired import Asked, Desired, check_capabil
 from seedbed.sandbox.cloudformation.engine import Run
 from seedbed.sandbox.cloudformation.errors import ResourceError, StackError
 from seedbed.sandbox.cloudformation.reading import Reading
-from seedbed.sandbox.cloudformation.records import ChangeSet, Stack, Stacks, Version
+from seedbed.sandbox.cloudformation.records import SYSTEM_TAGS, ChangeSet, Stack, Stacks, Version
 from seedbed.sandbox.world import Context
 
 NOTHING = (
@@ -30,10 +31,7 @@ class ChangeSets(Reading):
             raise StackError("ChangeSetType IMPORT is not emulated", "NotImplementedInSandbox")
         stacks: Stacks = self.state(ctx)
         stack = self._target(ctx, stacks, StackName, kind, params)
-        if any(
-            one.stack is stack and one.name == ChangeSetName for one in stacks.change_sets.values()
-        ):
-            raise StackError(f"ChangeSet {ChangeSetName} already exists", "AlreadyExistsException")
+        self._check_unused(stacks, stack, ChangeSetName)
         role = params.get("RoleARN") or stack.role_arn
         aws = self.aws(ctx, role)
         body = self.body(params, self.aws(ctx), stack.version.body)
@@ -54,7 +52,11 @@ class ChangeSets(Reading):
         )  # fmt: skip
         self._plan(made, desired)
         with self.lock:
+            self._check_unused(stacks, stack, ChangeSetName)
             if stack.id not in stacks.by_id:
+                if stacks.find(stack.name) is not None:  # another request was faster
+                    said = f"Stack [{stack.name}] already exists"
+                    raise StackError(said, "AlreadyExistsException")
                 stacks.by_id[stack.id] = stack
                 stack.done.set()
                 self.run(ctx, stack, aws).state("REVIEW_IN_PROGRESS", "User Initiated")
@@ -99,25 +101,34 @@ class ChangeSets(Reading):
                 f"ChangeSet [{one.id}] cannot be executed in its current status of [{one.status}]",
                 "InvalidChangeSetStatus",
             )
+        self.check_topics(ctx, one.notify)
         aws = self.aws(ctx, one.role_arn)
         version = one.version
         desired = self.desired(ctx, stack, again(version), aws)
         run = self.run(ctx, stack, aws, desired)
-        stack.token = params.get("ClientRequestToken", "")
-        stack.role_arn, stack.notify, stack.change_set_id = one.role_arn, one.notify, one.id
-        stack.disable_rollback = bool(params.get("DisableRollback"))
         wanted = one.on_failure or on_failure(params)
         with self.lock:  # the others were made against what the stack is no more
             sets = self.state(ctx).change_sets
+            if one.id not in sets:  # another request was faster
+                raise StackError(f"ChangeSet [{one.id}] does not exist", "ChangeSetNotFound")
+            if one.kind == "UPDATE":
+                self._check_idle(stack)
             for key in [key for key, other in sets.items() if other.stack is stack]:
                 del sets[key]
+            settings = {
+                "token": params.get("ClientRequestToken", ""),
+                "role_arn": one.role_arn,
+                "notify": one.notify,
+                "change_set_id": one.id,
+                "disable_rollback": bool(params.get("DisableRollback")),
+            }
+        run.delete_fresh = bool(params.get("RetainExceptOnCreate"))
         if one.kind == "CREATE":
-            stack.version = version
-            run.delete_fresh = bool(params.get("RetainExceptOnCreate"))
+            _set(stack, {**settings, "version": version})
             run.state("CREATE_IN_PROGRESS", "User Initiated")
             self.start(stack, run, lambda: run.create(wanted), "CREATE_FAILED")
         else:
-            self.begin_update(stack, version, run)
+            self.begin_update(stack, version, run, **settings)
         return {}
 
     def change_set(self, ctx: Context, name: str, stack: str | None) -> ChangeSet:
@@ -153,6 +164,7 @@ class ChangeSets(Reading):
             disable_rollback=on_failure(params) == "DO_NOTHING", token=token,
             protected=bool(params.get("EnableTerminationProtection")),
             timeout_minutes=params.get("TimeoutInMinutes"),
+            system_tags=self.world.store(SYSTEM_TAGS, ctx.account, ctx.region).get(name, {}),
         )  # fmt: skip
         if parent is not None:
             stack.parent_id = parent.stack.id
@@ -167,17 +179,15 @@ class ChangeSets(Reading):
             imports=frozenset(desired.imports),
         )  # fmt: skip
 
-    def begin_update(self, stack: Stack, version: Version, run: Run) -> None:
-        """Start an update.
+    def begin_update(self, stack: Stack, version: Version, run: Run, **settings: Any) -> None:
+        """Start an update; `settings` are members of the stack that it changes.
 
         Raises:
             StackError: Another operation is under way.
         """
         with self.lock:
-            if stack.is_busy:  # another request was faster
-                raise StackError(
-                    f"Stack:{stack.id} is in {stack.status} state and can not be updated."
-                )
+            self._check_idle(stack)  # another request may have been faster
+            _set(stack, settings)
             stack.previous = stack.version
             version.outputs = stack.version.outputs
             stack.version = version
@@ -185,6 +195,10 @@ class ChangeSets(Reading):
             stack.status = "UPDATE_IN_PROGRESS"
         run.state("UPDATE_IN_PROGRESS", "User Initiated")
         self.start(stack, run, run.update, "UPDATE_FAILED")
+
+    def _check_idle(self, stack: Stack) -> None:
+        if stack.is_busy:
+            raise StackError(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
 
     def _target(self, ctx: Context, stacks: Stacks, name: str, kind: str, params: Any) -> Stack:
         with self.lock:
@@ -203,6 +217,12 @@ class ChangeSets(Reading):
             )
         return stack or self.new_stack(ctx, name, params)
 
+    def _check_unused(self, stacks: Stacks, stack: Stack, name: str) -> None:
+        with self.lock:
+            every = list(stacks.change_sets.values())
+        if any(one.stack is stack and one.name == name for one in every):
+            raise StackError(f"ChangeSet {name} already exists", "AlreadyExistsException")
+
     def _plan(self, made: ChangeSet, desired: Desired) -> None:
         stack = made.stack
         try:
@@ -212,6 +232,11 @@ class ChangeSets(Reading):
                 made.status, made.execution, made.reason = "FAILED", "UNAVAILABLE", NOTHING
         except (ResourceError, StackError) as error:
             made.status, made.execution, made.reason = "FAILED", "UNAVAILABLE", error.message
+
+
+def _set(stack: Stack, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(stack, name, value)
 
 
 def _summary(one: ChangeSet) -> dict[str, Any]:

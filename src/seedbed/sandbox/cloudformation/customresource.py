@@ -165,12 +165,15 @@ class CustomResource:
             resource.physical_id = resource.unique(128)
 
 
-def _invoke(aws: Aws, function: str, request: Mapping[str, Any]) -> str:
+def _invoke(aws: Aws, function: str, request: Mapping[str, Any]) -> str | ResourceError:
     """Invoke the function; return what it failed with, or nothing."""
-    answer = aws.call(
-        "lambda:Invoke", FunctionName=function, InvocationType="RequestResponse",
-        Payload=json.dumps(request).encode(),
-    )  # fmt: skip
+    try:
+        answer = aws.call(
+            "lambda:Invoke", FunctionName=function, InvocationType="RequestResponse",
+            Payload=json.dumps(request).encode(),
+        )  # fmt: skip
+    except ResourceError as refused:
+        return refused
     if "FunctionError" not in answer:
         return ""
     said: str = answer["Payload"].read().decode(errors="replace")

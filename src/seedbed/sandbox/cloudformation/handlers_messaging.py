@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from seedbed.sandbox.cloudformation.aws import Aws, convert, input_shape
+from seedbed.sandbox.cloudformation.aws import Aws, CallError, convert, input_shape
 from seedbed.sandbox.cloudformation.errors import ResourceError
 from seedbed.sandbox.cloudformation.resources import (
     Generic,
@@ -245,11 +245,23 @@ class Rule:
         if after and after != before:
             shape = input_shape("events:PutTargets").members["Targets"]
             targets = convert(after, shape, f"{resource.where}: property Targets")
-            answer = aws.call("events:PutTargets", Rule=name, Targets=targets, **bus)
+            answer = self._put(resource, targets, {"Rule": name, **bus}, aws)
             for entry in answer.get("FailedEntries", []):
                 raise ResourceError(
                     f"{resource.where}: target {entry['TargetId']}: {entry['ErrorMessage']}"
                 )
+
+    def _put(
+        self, resource: Resource, targets: list[Any], rule: Mapping[str, str], aws: Aws
+    ) -> dict[str, Any]:
+        try:
+            return aws.call("events:PutTargets", Targets=targets, **rule)
+        except CallError as error:
+            if error.code != "NotImplementedInSandbox":
+                raise
+            at = next((n for n, one in enumerate(targets) if one["Arn"] in error.said), None)
+            place = "Targets" if at is None else f"Targets/{at}/Arn"
+            raise ResourceError(f"{resource.where}: property {place}: {error.message}") from error
 
 
 class EventBusPolicy:

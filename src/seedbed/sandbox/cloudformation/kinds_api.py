@@ -1,10 +1,10 @@
-"""The table, part three: REST APIs, streams, log streams, addresses and Glue jobs."""
+"""The table, part three: REST APIs, streams, clusters, log streams, addresses, Glue jobs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from seedbed.sandbox.cloudformation.kinds import Kind
+from seedbed.sandbox.cloudformation.kinds import Extra, Kind
 
 
 def _gateway(noun: str, **more: Any) -> Kind:
@@ -93,6 +93,31 @@ KINDS: dict[str, Kind] = {
         ident={"DeliveryStreamName": "Ref"},
         attributes={"Arn": "DeliveryStreamDescription.DeliveryStreamARN"},
         tag="firehose:TagDeliveryStream", untag="firehose:UntagDeliveryStream",
+    ),
+    "AWS::Kinesis::Stream": Kind(
+        "kinesis:CreateStream", "kinesis:DeleteStream", read="kinesis:DescribeStreamSummary",
+        name="Name", limit=128, rename={"Name": "StreamName"},
+        status="StreamDescriptionSummary.StreamStatus",
+        ident={"StreamName": "Ref"},
+        attributes={"Arn": "StreamDescriptionSummary.StreamARN"},
+        extras=(
+            Extra(("RetentionPeriodHours",), "kinesis:IncreaseStreamRetentionPeriod"),
+            Extra(("StreamEncryption",), "kinesis:StartStreamEncryption",
+                  {"StreamEncryption": "."}),
+        ),
+        tag="kinesis:AddTagsToStream", untag="kinesis:RemoveTagsFromStream", creates_tags=False,
+    ),
+    "AWS::ECS::Cluster": Kind(
+        "ecs:CreateCluster", "ecs:DeleteCluster", "ecs:UpdateCluster",
+        name="ClusterName", limit=255, rename={"ClusterSettings": "settings"},
+        ident={"cluster": "Ref", "resourceArn": "Arn"}, attributes={"Arn": "cluster.clusterArn"},
+        tag="ecs:TagResource", untag="ecs:UntagResource",
+    ),
+    "AWS::EC2::NetworkAcl": Kind(
+        "ec2:CreateNetworkAcl", "ec2:DeleteNetworkAcl", ref="Id",
+        attributes={"Id": "NetworkAcl.NetworkAclId"},
+        ident={"NetworkAclId": "Ref", "Resources": "Ref"},
+        tag="ec2:CreateTags", untag="ec2:DeleteTags", creates_tags=False,
     ),
     "AWS::EC2::EIP": Kind(
         "ec2:AllocateAddress", "ec2:ReleaseAddress", ref="PublicIp",

@@ -57,6 +57,10 @@ KINDS: dict[str, Kind] = {
     "AWS::SageMaker::StudioLifecycleConfig": _sagemaker(
         "StudioLifecycleConfig", ref="StudioLifecycleConfigName"
     ),
+    "AWS::SageMaker::AppImageConfig": _sagemaker(
+        "AppImageConfig", ref="AppImageConfigName", update="sagemaker:UpdateAppImageConfig",
+        ident={"AppImageConfigName": "Ref", "ResourceArn": "AppImageConfigArn"},
+    ),
     "AWS::SageMaker::FeatureGroup": _sagemaker(
         "FeatureGroup", ref="FeatureGroupName", status="FeatureGroupStatus",
         keep={"FeatureGroupArn": "FeatureGroupArn"},

@@ -17,7 +17,9 @@ def _rules() -> Any:
     from cfnlint.config import ConfigMixIn
     from cfnlint.runner import Runner
 
-    return Runner(ConfigMixIn(regions=["us-east-1"])).rules
+    rules = Runner(ConfigMixIn(regions=["us-east-1"])).rules
+    # Without hints: E3703 passes those of other rules on as errors of its own.
+    return type(rules)({name: rule for name, rule in rules.items() if not name.startswith("I")})
 
 
 def warm() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from seedbed.sandbox.cloudformation.parameters import Value
 
 LIVE_ENDS = ("_COMPLETE", "_FAILED")
+# Where another service keeps the tags of a stack that AWS sets by itself, by the stack's name.
+SYSTEM_TAGS = "cloudformation-system-tags"
 
 
 @dataclass
@@ -73,6 +75,8 @@ class Stack:
     disable_rollback: bool = False
     protected: bool = False
     notify: list[str] = field(default_factory=list)
+    # Of AWS's own, told with the stack's and not passed on to its resources.
+    system_tags: Mapping[str, str] = field(default_factory=dict)
     timeout_minutes: int | None = None
     updated: datetime | None = None
     deleted: datetime | None = None
@@ -82,6 +86,10 @@ class Stack:
     @property
     def is_busy(self) -> bool:
         return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {**self.version.tags, **self.system_tags}
 
     @property
     def live(self) -> dict[str, Made]:
@@ -108,7 +116,7 @@ class Stack:
             "Capabilities": version.capabilities,
             "Parameters": [value.wire(key) for key, value in version.parameters.items()],
             "Outputs": version.outputs,
-            "Tags": [{"Key": key, "Value": value} for key, value in version.tags.items()],
+            "Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()],
             "EnableTerminationProtection": self.protected,
             "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
         }

@@ -9,6 +9,7 @@ from botocore.exceptions import UnknownServiceError
 
 from seedbed.sandbox.cloudformation import (
     handlers_api,
+    handlers_catalog,
     handlers_compute,
     handlers_iam,
     handlers_messaging,
@@ -54,6 +55,7 @@ PLAIN: dict[str, Callable[[], Handler]] = {
     "AWS::Events::EventBusPolicy": handlers_messaging.EventBusPolicy,
     "AWS::EC2::SecurityGroupIngress": partial(handlers_compute.SecurityGroupRule, "Ingress"),
     "AWS::EC2::SecurityGroupEgress": partial(handlers_compute.SecurityGroupRule, "Egress"),
+    "AWS::ServiceCatalog::CloudFormationProvisionedProduct": handlers_catalog.ProvisionedProduct,
     "AWS::LakeFormation::PrincipalPermissions": handlers_ml.Grant,
     "AWS::LakeFormation::Permissions": handlers_ml.Grant,
     "AWS::LakeFormation::DataLakeSettings": handlers_ml.DataLakeSettings,
@@ -83,6 +85,16 @@ DRIVEN: dict[str, tuple[type[Generic], Kind]] = {
             attributes={"GroupId": "GroupId", "Id": "={Ref}"},
             ident={"GroupId": "Ref", "Resources": "Ref"},
             tag="ec2:CreateTags", untag="ec2:DeleteTags", creates_tags=False,
+        ),
+    ),
+    "AWS::EC2::NetworkAclEntry": (
+        handlers_compute.AclEntry,
+        Kind(
+            "ec2:CreateNetworkAclEntry", "ec2:DeleteNetworkAclEntry",
+            "ec2:ReplaceNetworkAclEntry", ref="Id", rename={"Icmp": "IcmpTypeCode"},
+            ident={
+                "NetworkAclId": "NetworkAclId", "RuleNumber": "RuleNumber", "Egress": "Egress",
+            },
         ),
     ),
     "AWS::Lambda::Function": (

@@ -322,7 +322,8 @@ class Generic:
             raise ResourceError(f"{resource.where}: property Tags is not emulated")
         shape = input_shape(self.kind.tag)
         params = self.identity(resource, self.kind.tag, aws)
-        name = next(known for known in shape.members if known.lower() in ("tags", "addtags"))
+        taken = ("tags", "addtags", "tagstoadd")
+        name = next(known for known in shape.members if known.lower() in taken)
         _put(params, shape, name, tags, f"{resource.where}: property Tags")
         aws.call(self.kind.tag, **params)
 
@@ -337,7 +338,7 @@ class Generic:
             name = next(
                 known
                 for known in shape.members
-                if known.lower() in ("tagkeys", "removetags", "tags")
+                if known.lower() in ("tagkeys", "removetags", "tagstoremove", "tags")
             )
             keys = gone if name.lower() != "tags" else [{"Key": key} for key in gone]
             aws.call(self.kind.untag, **params, **{name: keys})

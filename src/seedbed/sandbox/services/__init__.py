@@ -21,6 +21,7 @@ CLASSES = {
     "kms": "kms:KMS",
     "lambda": "lambda_:Lambda",
     "logs": "logs:Logs",
+    "organizations": "organizations:Organizations",
     "s3": "s3:S3",
     "sagemaker": "sagemaker.service:SageMaker",
     "servicecatalog": "servicecatalog.service:ServiceCatalog",
@@ -35,6 +36,8 @@ REFUSED = {
     "athena": ("StartQueryExecution",),
     "bedrock": ("CreateModelCustomizationJob",),
     "bedrock-runtime": ("*",),
+    # Nothing is sent to whom an alarm names.
+    "cloudwatch": ("SetAlarmState",),
     "comprehend": ("*",),
     "databrew": ("CreateProfileJob", "CreateRecipeJob"),
     "datasync": ("StartTaskExecution",),
@@ -77,6 +80,8 @@ REFUSED = {
     "sesv2": ("SendBulkEmail", "SendEmail"),
     "sns": ("CreatePlatformApplication", "SetSMSAttributes"),
     "ssm": ("SendCommand",),
+    # moto would assign what does not exist, to accounts that get no role of it.
+    "sso-admin": ("*",),
     "stepfunctions": ("StartExecution", "StartSyncExecution"),
     "swf": ("*",),
     "textract": ("*",),

@@ -28,6 +28,7 @@ class CloudFormation(ChangeSets):
                 return {"StackId": existing.id}
             raise StackError(f"Stack [{StackName}] already exists", "AlreadyExistsException")
         wanted = on_failure(params)
+        self.check_topics(ctx, params.get("NotificationARNs", []))
         aws = self.aws(ctx, params.get("RoleARN", ""))
         body = self.body(params, self.aws(ctx))
         stack = self.new_stack(ctx, StackName, params)
@@ -37,13 +38,14 @@ class CloudFormation(ChangeSets):
         stack.version = self.version(body, desired, params.get("Capabilities", []))
         with self.lock:
             stacks: Stacks = self.state(ctx)
-            if stacks.find(StackName) is not None:
+            if (other := stacks.find(StackName)) is not None:  # another request was faster
+                if token and other.token == token:
+                    return {"StackId": other.id}
                 raise StackError(f"Stack [{StackName}] already exists", "AlreadyExistsException")
             stacks.by_id[stack.id] = stack
         run = self.run(ctx, stack, aws, desired)
         run.state("CREATE_IN_PROGRESS", "User Initiated")
-        fresh = bool(params.get("RetainExceptOnCreate"))
-        run.delete_fresh = fresh
+        run.delete_fresh = bool(params.get("RetainExceptOnCreate"))
         self.start(stack, run, lambda: run.create(wanted), "CREATE_FAILED")
         return {"StackId": stack.id}
 
@@ -54,6 +56,7 @@ class CloudFormation(ChangeSets):
         if parent is not None and parent.restore and stack.previous is not None:
             return self._restore(ctx, stack)
         self._check_updatable(stack)
+        self.check_topics(ctx, params.get("NotificationARNs", []))
         role = params.get("RoleARN") or stack.role_arn
         aws = self.aws(ctx, role)
         body = self.body(params, self.aws(ctx), stack.version.body)
@@ -62,11 +65,18 @@ class CloudFormation(ChangeSets):
         desired = self.desired(ctx, stack, asked, aws)
         check_capabilities(desired, params.get("Capabilities", []))
         self._check_changes(stack, desired, params)
-        stack.role_arn, stack.token = role, token
-        stack.notify = params.get("NotificationARNs", stack.notify)
-        stack.disable_rollback = bool(params.get("DisableRollback"))
         version = self.version(body, desired, params.get("Capabilities", []))
-        self.begin_update(stack, version, self.run(ctx, stack, aws, desired))
+        run = self.run(ctx, stack, aws, desired)
+        run.delete_fresh = bool(params.get("RetainExceptOnCreate"))
+        self.begin_update(
+            stack,
+            version,
+            run,
+            role_arn=role,
+            token=token,
+            notify=params.get("NotificationARNs", stack.notify),
+            disable_rollback=bool(params.get("DisableRollback")),
+        )
         return {"StackId": stack.id}
 
     def delete_stack(self, ctx: Context, StackName: str, **params: Any) -> dict[str, Any]:
@@ -214,4 +224,5 @@ class CloudFormation(ChangeSets):
     def _resumed(self, ctx: Context, stack: Stack, params: Any) -> Run:
         run = self.runs[stack.id]
         run.aws = run.tools.aws = self.aws(ctx, params.get("RoleARN") or stack.role_arn)
+        run.delete_fresh |= bool(params.get("RetainExceptOnCreate"))
         return run

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, cast
 
 from botocore.exceptions import ClientError
@@ -226,14 +227,15 @@ class Events(Service):
         }
         region, account, name = queue.split(":")[3:]
         client = ctx.client("sqs", as_service=PRINCIPAL, source_arn=rule.arn, region=region)
-        client.send_message(
-            QueueUrl=f"{self.world.endpoint}/{account}/{name}",
-            MessageBody=json.dumps(event),
-            MessageAttributes={
-                key: {"DataType": "String", "StringValue": value or "-"}
-                for key, value in attributes.items()
-            },
-        )
+        with suppress(ClientError):  # without a queue, or its leave, the event is lost
+            client.send_message(
+                QueueUrl=f"{self.world.endpoint}/{account}/{name}",
+                MessageBody=json.dumps(event),
+                MessageAttributes={
+                    key: {"DataType": "String", "StringValue": value or "-"}
+                    for key, value in attributes.items()
+                },
+            )
 
 
 def _parsed(pattern: str) -> object:

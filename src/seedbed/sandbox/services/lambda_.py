@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError
 from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import LambdaFunction, lambda_backends
 
+from seedbed.sandbox import moto_state, policies
 from seedbed.sandbox.service import Service, ServiceError, unsupported
 from seedbed.sandbox.world import Context
 
@@ -69,6 +71,8 @@ class Outcome:
 # Of asynchronous invocations.
 SETTINGS = ("MaximumEventAgeInSeconds", "MaximumRetryAttempts")
 FORGOTTEN = ("DeadLetterConfig", "LoggingConfig")
+# Of a permission: conditions that moto loses.
+UNHEEDED = ("EventSourceToken", "FunctionUrlAuthType", "InvokedViaFunctionUrl")
 
 
 class Lambda(Service):
@@ -152,6 +156,7 @@ class Lambda(Service):
 
     def create_function(self, ctx: Context, **params: Any) -> dict[str, Any]:
         """Have moto keep the function, and keep what moto forgets."""
+        _check_code(params["Code"])
         return self._with_kept(ctx, "CreateFunction", params)
 
     def update_function_configuration(self, ctx: Context, **params: Any) -> dict[str, Any]:
@@ -181,6 +186,28 @@ class Lambda(Service):
         told = {"LoggingConfig": logs | kept.get("LoggingConfig", {})}
         queue = kept.get("DeadLetterConfig", {}).get("TargetArn")
         return told | ({"DeadLetterConfig": {"TargetArn": queue}} if queue else {})
+
+    def amend(
+        self, ctx: Context, operation: str, params: Mapping[str, Any], environ: dict[str, Any]
+    ) -> None:
+        """Refuse code and permissions that AWS would refuse, or that moto would keep in part."""
+        del environ
+        if operation == "UpdateFunctionCode":
+            _check_code(params)
+        elif operation == "AddPermission":
+            self._check_permission(ctx, params)
+
+    def _check_permission(self, ctx: Context, params: Mapping[str, Any]) -> None:
+        for name in UNHEEDED:
+            if params.get(name):
+                raise unsupported(f"the parameter {name} of lambda:AddPermission")
+        for wrong in policies.missing(self.world, {"AWS": params["Principal"]}):
+            text = f"The provided principal was invalid: {wrong}"
+            raise ServiceError("InvalidParameterValueException", text, 400)
+        found = self._found(ctx, params["FunctionName"], None)
+        if any(one["Sid"] == params["StatementId"] for one in found.policy.statements):
+            text = f"The statement id ({params['StatementId']}) provided already exists."
+            raise ServiceError("ResourceConflictException", text, 409)
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
         """Return the function's policy, which AddPermission writes."""
@@ -216,6 +243,11 @@ class Lambda(Service):
         return found
 
     def _later(self, ctx: Context, function: LambdaFunction, payload: bytes) -> None:
+        # A function, its role or its queue may be gone by now: then the event is lost, as in AWS.
+        with suppress(ClientError, ServiceError):
+            self._invoke_later(ctx, function, payload)
+
+    def _invoke_later(self, ctx: Context, function: LambdaFunction, payload: bytes) -> None:
         settings = [one.response() for one in function.event_invoke_config]
         retries = settings[0].get("MaximumRetryAttempts") if settings else None
         for _ in range(TRIES if retries is None else 1 + int(retries)):
@@ -331,3 +363,18 @@ class Lambda(Service):
                     call is not client.create_log_group
                 ):
                     return
+
+
+def _check_code(said: Mapping[str, Any]) -> None:
+    """Refuse what is no zip; an object of S3 that is not there is told by moto."""
+    if not {"ImageUri", "S3Bucket", "ZipFile"} & set(said):
+        text = "Please provide a source for function code."
+        raise ServiceError("InvalidParameterValueException", text, 400)
+    packed = said.get("ZipFile")
+    if "S3Bucket" in said:
+        held = moto_state.bucket(said["S3Bucket"])
+        stored = held.keys.get(said.get("S3Key")) if held else None
+        packed = stored.value if stored else None
+    if packed is not None and not zipfile.is_zipfile(io.BytesIO(packed)):
+        text = "Could not unzip uploaded file. Please check your file, then try to upload again."
+        raise ServiceError("InvalidParameterValueException", text, 400)

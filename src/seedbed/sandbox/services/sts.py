@@ -58,6 +58,7 @@ class STS(Service):
             RoleArn,
             "role",
             session_name=RoleSessionName,
+            role_id=str(role.id),
             session_policies=_session_policies(RoleArn, Policy, PolicyArns or []),
             session_tags={tag["Key"]: tag["Value"] for tag in Tags or []},
         )

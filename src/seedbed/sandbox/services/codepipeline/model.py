@@ -162,6 +162,7 @@ class Pipeline:
     waiting: dict[str, list[Execution]] = field(default_factory=dict)
     latest: dict[str, Execution] = field(default_factory=dict)
     closed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    is_deleted: bool = False
 
     @property
     def version(self) -> int:

@@ -95,8 +95,10 @@ class Records(Service):
     def delete_pipeline(self, ctx: Context, name: str) -> dict[str, Any]:
         with self.lock:
             gone = self.state(ctx).pop(name, None)
-            for one in gone.executions if gone else []:
-                one.stopping = one.abandoned = True
+            if gone is not None:
+                gone.is_deleted = True
+                for one in gone.executions:
+                    one.stopping = one.abandoned = True
         return {}
 
     def pipeline(self, ctx: Context, name: str) -> Pipeline:

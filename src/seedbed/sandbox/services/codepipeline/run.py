@@ -22,6 +22,7 @@ from seedbed.sandbox.services.codepipeline.model import (
     Pipeline,
     StageRun,
 )
+from seedbed.sandbox.services.git import store
 from seedbed.sandbox.world import Context, World
 
 POLL = 0.05
@@ -292,12 +293,13 @@ class Engine:
             return
         except ActionError as failed:
             error = failed
-        except (ClientError, ServiceError) as failed:
+        except (ClientError, ServiceError, store.GitError) as failed:
             error = _failure(failed)
         except BotoCoreError as failed:
             error = ActionError("SystemUnavailable", str(failed))
         except Exception as defect:  # noqa: BLE001 (a defect of ours is told, not hidden)
-            traceback.print_exc()
+            if run.status == "InProgress":  # nobody waits for what was abandoned
+                traceback.print_exc()
             error = ActionError("SystemUnavailable", f"SandboxDefect: {defect!r}")
         with self.lock:
             if error is None and run.status == "InProgress":
@@ -390,7 +392,9 @@ def _detail(pipeline: Pipeline, execution: Execution) -> dict[str, Any]:
     }
 
 
-def _failure(failed: ClientError | ServiceError) -> ActionError:
+def _failure(failed: ClientError | ServiceError | store.GitError) -> ActionError:
+    if isinstance(failed, store.GitError):  # the repository went while it was read
+        return ActionError("ConfigurationError", str(failed))
     if isinstance(failed, ServiceError):
         code, message = failed.code, failed.message
     else:

@@ -95,6 +95,8 @@ class CodePipeline(Records):
         )
         stages = [one["name"] for one in kept.declaration["stages"]]
         with self.lock:
+            if kept.is_deleted:  # while this request was under way
+                raise ServiceError("PipelineNotFoundException", f"{kept.name} was deleted")
             kept.executions.append(made)
             self.engine.begin(kept, made, stages)
         return made
@@ -106,10 +108,10 @@ class CodePipeline(Records):
             if place not in {None, (region, account)}:
                 continue
             for kept in list(pipelines.values()):
-                found = triggers.started_by(self.world, push, kept.declaration)
-                for one in found:
-                    with contextlib.suppress(ServiceError):  # a variable without a value
-                        self._start(kept, one.trigger, one.overrides)
+                with contextlib.suppress(store.GitError):  # the repository is gone by now
+                    for one in triggers.started_by(self.world, push, kept.declaration):
+                        with contextlib.suppress(ServiceError):  # a variable without a value
+                            self._start(kept, one.trigger, one.overrides)
 
     def stop_pipeline_execution(
         self,

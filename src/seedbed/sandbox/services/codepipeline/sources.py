@@ -37,7 +37,10 @@ def codecommit(acting: Acting) -> None:
         for action in ("UploadArchive", "GetUploadArchiveStatus"):
             asked = {"repositoryName": name}
             judge(world, principal, f"codecommit:{action}", arn, region, params=asked)
-        folder: Path = world.store("codecommit", principal.account, region)[name].folder
+        held = world.store("codecommit", principal.account, region).get(name)
+        if held is None:
+            raise ActionError("ConfigurationError", f"The repository {name} does not exist")
+        folder: Path = held.folder
         body, extra = store.archive(world, folder, commit), {}
     _upload(acting, body, commit, told["message"].strip(), extra=extra)
     acting.run.variables.update(

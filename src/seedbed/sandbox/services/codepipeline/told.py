@@ -37,7 +37,7 @@ def execution(pipeline: Pipeline, one: Execution) -> dict[str, Any]:
                     "created": found.created,
                 }
             )
-            for found in one.revisions.values()
+            for found in list(one.revisions.values())
         ],
         "variables": [
             {"name": name, "resolvedValue": value} for name, value in one.variables.items()
@@ -64,7 +64,7 @@ def summary(one: Execution) -> dict[str, Any]:
                     "revisionUrl": found.url,
                 }
             )
-            for found in one.revisions.values()
+            for found in list(one.revisions.values())
         ],
         **({} if one.stop_reason is None else {"stopTrigger": {"reason": one.stop_reason}}),
     }

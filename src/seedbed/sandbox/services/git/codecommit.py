@@ -20,6 +20,7 @@ from seedbed.sandbox.services.permission import judge
 from seedbed.sandbox.world import Context
 
 NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
+ARN = re.compile(r"arn:[a-z-]+:codecommit:[a-z0-9-]+:\d{12}:[\w.-]+", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 URL = re.compile(r"(?:/_git/git-codecommit/(?P<region>[a-z0-9-]+)\.amazonaws\.com)?/v1/repos/(.+)")
 
@@ -37,7 +38,7 @@ class CodeCommit(Service):
             raise unsupported(f"codecommit:{operation}")
         try:
             return super().call(ctx, operation, params)
-        except (ServiceError, store.GitError, FileNotFoundError):
+        except (ServiceError, store.GitError):
             if "repositoryName" in params and operation != "CreateRepository":
                 self.find(ctx, params["repositoryName"])  # it may have gone while it was read
             raise
@@ -184,6 +185,8 @@ class CodeCommit(Service):
         return {"tags": dict(self._by_arn(ctx, resourceArn).tags)}
 
     def _by_arn(self, ctx: Context, arn: str) -> Repository:
+        if not ARN.fullmatch(arn):
+            raise ServiceError("InvalidResourceArnException", f"{arn} is no repository's ARN")
         return self._found(ctx.owner, arn.split(":")[3], arn.rpartition(":")[2])
 
     def resource_tags(self, arn: str) -> Mapping[str, str] | None:
@@ -232,6 +235,14 @@ class CodeCommit(Service):
         ref = HEADS + defaultBranchName
         store.run(self.world, found.folder, "symbolic-ref", "HEAD", ref)
         return {}
+
+    def _check_branch(self, name: str) -> None:
+        try:
+            words = ("check-ref-format", HEADS + name)
+            store.run(self.world, self.world.path("git"), *words)
+        except store.GitError as error:
+            text = f"{name!r} is no name of a branch"
+            raise ServiceError("InvalidBranchNameException", text) from error
 
     def _known(self, one: Repository, branch: str) -> str | None:
         return store.refs(self.world, one.folder).get(HEADS + branch)
@@ -307,6 +318,7 @@ class CodeCommit(Service):
             list(putFiles),
             [one["filePath"] for one in deleteFiles],
         )
+        self._check_branch(branchName)
         with store.changing(self.world, found.folder) as changes:
             answer = codecommit_files.write(self.world, found.folder, draft)
         tell(self.world, found, ctx.principal, changes)

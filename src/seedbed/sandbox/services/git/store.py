@@ -52,14 +52,17 @@ def run(world: World, folder: Path, *words: str, stdin: bytes = b"") -> bytes:
     Raises:
         GitError: It failed.
     """
-    process = world.popen(
-        ["git", *words],
-        env=ENVIRONMENT,
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    try:
+        process = world.popen(
+            ["git", *words],
+            env=ENVIRONMENT,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    except FileNotFoundError as error:
+        raise GitError(f"git {words[0]}: {folder.name} is gone") from error
     said, trouble = process.communicate(stdin)
     if process.returncode:
         raise GitError(f"git {words[0]}: {trouble.decode(errors='replace').strip()}")

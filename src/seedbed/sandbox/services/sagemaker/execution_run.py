@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from seedbed.sandbox.services.sagemaker.job_run import put_event
@@ -120,12 +121,9 @@ class Work:
         Raises:
             local.StepError: as the step's reason tells it.
         """
-        client = self._client("sagemaker")
-        method = next(
-            name for name, api in client.meta.method_to_api_mapping.items() if api == operation
-        )
         try:
-            answer: dict[str, Any] = getattr(client, method)(**params)
+            method = getattr(self._client("sagemaker"), xform_name(operation))
+            answer: dict[str, Any] = method(**params)
         except ClientError as error:
             said = error.response["Error"]
             raise self.local.StepError(

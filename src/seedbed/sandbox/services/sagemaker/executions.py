@@ -91,13 +91,8 @@ class Executions(Jobs):
         """
         pipeline = self._kept(ctx, "DescribePipeline", {"PipelineName": PipelineName})
         given = PipelineParameters or []
-        with self.lock:
-            for one in self._all(ctx).values():
-                if (
-                    one.token == ClientRequestToken
-                    and one.said["PipelineArn"] == pipeline["PipelineArn"]
-                ):
-                    return {"PipelineExecutionArn": one.arn}
+        if known := self._begun(ctx, pipeline["PipelineArn"], ClientRequestToken):
+            return {"PipelineExecutionArn": known}
         definition = json.loads(pipeline["PipelineDefinition"])
         local = self._executor()
         nodes, values = _planned(local, definition, given)
@@ -121,6 +116,8 @@ class Executions(Jobs):
         plain = {key: value for key, value in said.items() if value is not None}
         execution = Execution(plain, pipeline["PipelineDefinition"], given, ClientRequestToken)
         with self.lock:
+            if known := self._begun(ctx, pipeline["PipelineArn"], ClientRequestToken):
+                return {"PipelineExecutionArn": known}  # another request was faster
             self._all(ctx)[execution.arn] = execution
         work = Work(self, ctx, execution, local=local, nodes=nodes, values=values)
         self.world.spawn("sagemaker", work.run)
@@ -206,6 +203,13 @@ class Executions(Jobs):
             execution.said["PipelineExecutionStatus"] = "Stopping"
         execution.stop.set()
         return {"PipelineExecutionArn": execution.arn}
+
+    def _begun(self, ctx: Context, pipeline: str, token: str) -> str | None:
+        """Return the execution of a pipeline that was started with a token."""
+        with self.lock:
+            every = list(self._all(ctx).values())
+        found = (one for one in every if one.token == token)
+        return next((one.arn for one in found if one.said["PipelineArn"] == pipeline), None)
 
     def _executor(self) -> Any:
         if not EXECUTOR.is_file():

@@ -51,7 +51,12 @@ class JobRun:
         try:
             self._change({f"{self.kind}StartTime": self._now()}, "Downloading")
             self._tell()
-            result = self._run()
+            try:
+                result = self._run()
+            except ClientError as error:  # the role is gone, or trusts SageMaker no more
+                said = error.response["Error"]
+                reason = f"ClientError: {said['Code']}: {said['Message']}"
+                result = {"status": "Failed", "reason": reason}
             if not self.stopping.is_set():
                 self._log()
                 self._change(self._outcome(result), result.get("second", result["status"]))
@@ -150,8 +155,8 @@ class JobRun:
         place = {"logGroupName": group, "logStreamName": f"{self.name}/algo-1-{now // 1000}"}
         events = [{"timestamp": now, "message": line or " "} for line in lines]
         role = self.said["RoleArn"]
-        client = self.ctx.client("logs", role_arn=role, session_name="SageMaker")
         with suppress(ClientError):
+            client = self.ctx.client("logs", role_arn=role, session_name="SageMaker")
             with suppress(client.exceptions.ResourceAlreadyExistsException):
                 client.create_log_group(logGroupName=group)
             client.create_log_stream(**place)

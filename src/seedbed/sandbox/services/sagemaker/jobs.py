@@ -170,7 +170,7 @@ Found = list[tuple[str, Any]]
 def _processing(params: Mapping[str, Any]) -> Found:
     app, cluster = params["AppSpecification"], params["ProcessingResources"]["ClusterConfig"]
     found: Found = [
-        ("more than one instance", cluster["InstanceCount"] > 1),
+        ("more than one instance", cluster.get("InstanceCount", 1) > 1),
         ("an image's own entry point", not app.get("ContainerEntrypoint")),
     ]
     for one in params.get("ProcessingInputs", []):

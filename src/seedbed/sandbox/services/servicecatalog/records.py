@@ -260,6 +260,7 @@ class Provisioned:
     session: str
     role_arn: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    system_tags: dict[str, str] = field(default_factory=dict)
     status: str = "UNDER_CHANGE"
     message: str = ""
     stack_id: str = ""
@@ -304,7 +305,10 @@ class Provisioned:
         """Return the entry of SearchProvisionedProducts."""
         return {
             **self._wire(),
-            "Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()],
+            "Tags": [
+                {"Key": key, "Value": value}
+                for key, value in {**self.tags, **self.system_tags}.items()
+            ],
             "PhysicalId": self.stack_id,
             "ProductName": self.product_name,
             "ProvisioningArtifactName": self.artifact_name,
@@ -337,6 +341,17 @@ class Launch:
     parameters: Sequence[Mapping[str, Any]]
     tags: Mapping[str, str]
     notify: Sequence[str]
+
+    def origin(self, made: Provisioned) -> dict[str, str]:
+        """Return the tags that Service Catalog gives by itself."""
+        said = {
+            "portfolioArn": self.path.portfolio.arn,
+            "productArn": self.path.product.arn,
+            "provisionedProductArn": made.arn,
+            "provisioningArtifactIdentifier": self.artifact.id,
+            "provisioningPrincipalArn": made.session,
+        }
+        return {f"aws:servicecatalog:{name}": value for name, value in said.items()}
 
 
 @dataclass

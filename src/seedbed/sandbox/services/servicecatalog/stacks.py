@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from seedbed.sandbox.cloudformation.records import SYSTEM_TAGS
 from seedbed.sandbox.services.servicecatalog.base import Base, listed
 from seedbed.sandbox.services.servicecatalog.records import Launch, Provisioned, Record
 from seedbed.sandbox.services.servicecatalog.templates import copy_of
@@ -105,6 +106,14 @@ class Stacks(Base):
             made.product_id, made.product_name = launch.path.product.id, launch.path.product.name
             made.artifact_id, made.artifact_name = launch.artifact.id, launch.artifact.name
             made.path_id, made.tags = launch.path.id, dict(launch.tags)
+        self._mark(made, launch)
+
+    def _mark(self, made: Provisioned, launch: Launch) -> None:
+        """Have a product and its stack tell where they come from: AutoTags."""
+        with self.lock:
+            made.system_tags.update(launch.origin(made))
+        held = self.world.store(SYSTEM_TAGS, made.account, made.region)
+        held[made.stack_name] = made.system_tags
 
     def delete(self, ctx: Context, made: Provisioned, record: Record) -> None:
         if not made.stack_id:
@@ -117,6 +126,8 @@ class Stacks(Base):
 
     def request(self, ctx: Context, made: Provisioned, launch: Launch) -> dict[str, Any]:
         """Return what creating or updating a product's stack asks for."""
+        if not made.stack_id:
+            self._mark(made, launch)
         return {
             "StackName": made.stack_id or made.stack_name,
             "TemplateURL": copy_of(ctx, launch.body),
