@@ -1,14 +1,17 @@
 """The command line round an upgrade: what it prints, and with which exit code."""
 
+import itertools
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import typer
 from conftest import TEMPLATES, born, commit, git, make_repository
 from typer.testing import CliRunner
 
+from seedbed import __main__ as start
 from seedbed import catalog, cli, compose
 from seedbed.cli import app
 
@@ -93,6 +96,31 @@ def test_every_command_explains_itself_and_what_it_takes(words, command):
     for one in command.params:
         assert one.help, one.name
         assert one.help[:60] in done.stdout, one.name
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(w) for w, _ in COMMANDS])
+def test_no_paragraph_of_a_help_is_broken_before_its_line_is_full(words, command, width):
+    done = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": str(width)})
+    lines = [line.strip() for line in done.stdout.partition("\u256d")[0].splitlines()]
+    for line, following in itertools.pairwise(lines):
+        word = following.partition(" ")[0]
+        assert not line or not word or len(f" {line} {word} ") > width, f"{line}\n{following}"
+    said = " ".join(" ".join(lines).split())
+    assert " ".join(command.help.split()) in said
+
+
+def test_an_interrupt_before_anything_is_read_is_no_traceback(monkeypatch, capsys):
+    def interrupted(name, *_):
+        if name == "seedbed.cli":
+            raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "seedbed.cli")
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=interrupted), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        start.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "seedbed: interrupted\n"
 
 
 def test_an_interrupt_says_what_to_do(monkeypatch, capsys):

@@ -210,7 +210,7 @@ def bounded(at):
     words = ("bootstrap", "spoke", "--hub", at.hub, "--yes")
     at.run("dev", *words, "--set", "ProjectBoundary=seedbed")
     yield
-    at.run("dev", *words)
+    at.run("dev", *words, "--set", "ProjectBoundary=")
 
 
 @contextmanager
@@ -264,6 +264,17 @@ def unconstrained(at):
     hub.create_constraint(
         **portfolio, **product, Type="LAUNCH", Parameters=text, IdempotencyToken="again"
     )
+
+
+@contextmanager
+def launched_otherwise(at):
+    hub, portfolio, product = held(at)
+    found = hub.list_constraints_for_portfolio(**portfolio, **product)["ConstraintDetails"]
+    for role in ("seedbed-launch-admin", "seedbed-launch"):
+        text = json.dumps({"LocalRoleName": role})
+        hub.update_constraint(Id=found[0]["ConstraintId"], Parameters=text)
+        if role != "seedbed-launch":
+            yield
 
 
 @contextmanager
@@ -400,6 +411,35 @@ def no_function(at):
 def seed_key(at):
     s3 = at.client("s3", "hub")
     return s3.list_objects_v2(Bucket=at.bucket, Prefix="functions/")["Contents"][0]["Key"]
+
+
+@contextmanager
+def poorer_launch(at):
+    iam, role = at.client("iam"), {"RoleName": "seedbed-launch"}
+    first = iam.list_attached_role_policies(**role)["AttachedPolicies"][0]["PolicyArn"]
+    iam.detach_role_policy(**role, PolicyArn=first)
+    yield
+    iam.attach_role_policy(**role, PolicyArn=first)
+
+
+def poorer(role, policy):
+    @contextmanager
+    def defect(at):
+        iam, own = at.client("iam"), {"RoleName": role, "PolicyName": policy}
+        before = iam.get_role_policy(**own)["PolicyDocument"]
+        iam.delete_role_policy(**own)
+        yield
+        iam.put_role_policy(**own, PolicyDocument=json.dumps(before))
+
+    return defect
+
+
+@contextmanager
+def silent_rule(at):
+    events, rule = at.client("events"), {"Name": "seedbed-seed-failure"}
+    events.disable_rule(**rule)
+    yield
+    events.enable_rule(**rule)
 
 
 @contextmanager
@@ -571,7 +611,9 @@ def failed(platform, tmp_path_factory):
         "ModelPackageGroupName": "taken",
     }
     words += [word for pair in sets.items() for word in ("--set", "=".join(pair))]
-    with pytest.raises(SeedbedError, match="CreateFailed"):
+    with pytest.raises(SeedbedError, match=r"CreateFailed: .*seedbed doctor .* --project taken`"):
+        platform.run("dev", *words, role=SCIENTIST)
+    with pytest.raises(SeedbedError, match=r"already \(CreateFailed\): .*delete-project.* taken`"):
         platform.run("dev", *words, role=SCIENTIST)
     yield "taken"
     platform.client("sagemaker").delete_project(ProjectName="taken")
@@ -756,6 +798,7 @@ HUB = [
     (untagged_product, "visibility tag", "seedbed publish"),
     (withdrawn, "versions", "seedbed publish"),
     (unconstrained, "launch constraints", "seedbed publish"),
+    (launched_otherwise, "launch constraints", "seedbed publish"),
     (no_product, "products", "seedbed publish"),
     (not_let_in, "principals", "seedbed publish"),
     (crowded, "quotas", "common prefix"),
@@ -789,6 +832,14 @@ ADMIN = [
     (garbled, "release", "aws s3 rm"),
     (closed_bucket, "release", "OrganizationPaths"),
     (closed_key, "asset key", "kms:Decrypt"),
+    (poorer_launch, "launch roles", "stack-name seedbed-spoke-roles"),
+    (poorer("seedbed-inventory", "inventory"), "inventory role", "stack-name seedbed-spoke-roles"),
+    (
+        poorer("seedbed-seed-build-eu-west-1", "release"),
+        "seeder",
+        "stack-name seedbed-spoke-seeder",
+    ),
+    (silent_rule, "seeder", "stack-name seedbed-spoke-seeder"),
     (no_function, "seeder", "stack-name seedbed-spoke-seeder"),
     (no_build, "seeder", "stack-name seedbed-spoke-seeder"),
     (other_code, "seeder's code", "check out"),

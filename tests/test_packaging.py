@@ -170,6 +170,21 @@ def test_wheels_are_those_of_the_image_not_of_this_python():
     )
 
 
+def test_an_index_that_cannot_be_reached_is_told_with_the_cause(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple/")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(SeedbedError) as caught:
+        packaging.package(source, tmp_path / "dist", wheels=True)
+    said = str(caught.value)
+    assert said.startswith("wheels of ")
+    assert "requirements.lock: No matching distribution found for " in said
+    assert "Connection refused" in said
+    assert said.endswith(": look at the package index, then run again")
+    assert "\n" not in said
+    assert not (tmp_path / "dist").exists()
+
+
 # Bundles
 
 

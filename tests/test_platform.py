@@ -118,7 +118,7 @@ def test_a_second_bootstrap_package_and_publish_change_nothing(desk):
 
 def test_a_plan_of_a_new_hub_shows_all_and_leaves_nothing(desk):
     words = ["bootstrap", "hub", "--plan", "--json"]
-    said = json.loads(desk.run("governance", *words))
+    said = json.loads(desk.run("governance", *words, code=2))
     assert [one["stack"] for one in said if not one["changes"]] == ["seedbed-hub-publish"]
     assert desk.sandbox.client("cloudformation", "governance").describe_stacks()["Stacks"] == []
     assert desk.sandbox.client("s3", "governance").list_buckets()["Buckets"] == []
@@ -207,6 +207,8 @@ def run(folder, *words, env=None):
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
+SEED = f"functions/{'0' * 64}/seed.zip"
+KEY = "arn:aws:kms:us-east-1:222222222222:key/k"
 BAD = [
     ("hub", "bootstrap hub --set Nope=1 --plan", "--set Nope: no stack has this parameter"),
     ("hub", "bootstrap hub --set VpcId=x --plan", "--set VpcId is 'x': it must be"),
@@ -216,11 +218,24 @@ BAD = [
     ("dev", "bootstrap spoke --hub 222222222222 --set RouteTableIds=rtb-1 --yes", "needs --set"),
     ("dev", "bootstrap spoke --hub 222222222222", "asked here: give --yes, or --plan to look"),
     ("hub", "publish --json", "--json asks nobody: give --yes, or `seedbed plan --json` to look"),
-    ("hub", "teardown hub", "nobody can be asked here: give --yes"),
+    ("hub", "teardown hub", "nobody can be asked here: give --yes, or --plan to look only"),
+    ("dev", "teardown hub --plan --json", "account 333333333333 is a spoke"),
+    ("hub", f"portfolio share projects --with {DEV} --json", "give --yes, or --plan to look only"),
     ("hub", "teardown spoke --hub 222222222222 --yes", "account 222222222222 is the hub itself"),
     ("dev", "teardown hub --yes", "account 333333333333 is a spoke: use the hub's credentials"),
-    ("dev", "project create c --product model-build-s3 --set A=1 --set A=2", "give it once"),
+    ("dev", "project create churn --product model-build-s3 --set A=1 --set A=2", "give it once"),
     ("hub", "bootstrap hub --plan --set AssetBucketPrefix=x", "must be 3 to 27 lower-case"),
+    ("hub", "bootstrap hub --yes --set AssetBucketPrefix=ours", "assets.bucket in servicecatalog"),
+    ("hub", "bootstrap hub --yes --set AssetBucketName=ours", "assets.bucket in servicecatalog"),
+    ("hub", "bootstrap hub --yes --set HubAccountId=333333333333", "but the hub says '2222222222"),
+    ("hub", f"bootstrap hub --yes --set SeedCodeKey={SEED}", "the seeder of this commit says"),
+    ("hub", f"bootstrap hub --yes --set KmsKeyArn={KEY}", "is of us-east-1: name one of eu-west-1"),
+    ("hub", "bootstrap hub --yes --set AlertEmail=a@b.example", "needs --set ConnectionArn=... --"),
+    ("hub", "bootstrap hub --yes --set VpcId=vpc-1", "VpcId without SubnetIds: --set all of"),
+    ("hub", "bootstrap hub --yes --region us-east-1", "--region us-east-1: not declared"),
+    ("dev", "bootstrap hub --yes", "account 333333333333 is a spoke: use the hub's credentials"),
+    ("hub", "bootstrap spoke --hub 555555555555 --yes", "account 222222222222 is a hub: it has st"),
+    ("dev", "bootstrap spoke --hub 222222222222 --plan --set Studio=true", "RouteTableIds=..."),
     ("hub", "plan --region us-east-1", "--region us-east-1: not declared"),
     ("hub", "plan --release nowhere", "nowhere/manifest.json: missing"),
     ("hub", "portfolio share projects --with ou-aaaa-12345678", "add it to portfolios.projects"),
@@ -230,10 +245,18 @@ BAD = [
     ("dev", "project list --region us-east-1", "--region us-east-1: not declared"),
     ("dev", "project create churn --product nope", "--product nope: no project is made from it"),
     ("dev", "project create churn --product model-build-s3", "the product asks for --set"),
-    ("dev", "project create c --product model-build-s3 --route x", "--route is 'x'"),
-    ("dev", "project create c --product model-build-s3 --set Nope=1", "does not ask it"),
-    ("dev", "project create c --product model-build-s3 --set DataLocation=x", "must be a folder"),
+    ("dev", "project create churn --product model-build-s3 --route x", "--route is 'x'"),
+    ("dev", "project create churn --product model-build-s3 --set Nope=1", "does not ask it"),
+    (
+        "dev",
+        "project create churn --product model-build-s3 --set DataLocation=x",
+        "must be a folder",
+    ),
+    ("dev", "project create x --product model-build-s3", "NAME is 'x': it must be 2 to 32"),
+    ("dev", "project create x --product model-build-s3 --tag aws:a=1", "--tag aws:a: what begins"),
+    ("dev", "project create x --product model-build-s3 --tag =1", "'=1' has no key"),
     ("dev", "project show nothing", "nothing"),
+    ("dev", "portfolio import --accept x", "--accept is 'x': write a portfolio's id"),
 ]
 
 
@@ -248,6 +271,31 @@ def test_a_bad_input_is_one_line_and_changes_nothing(desk, account, line, says):
     assert [one["operation"] for one in writes(desk.sandbox)[before:]] == []
 
 
+def test_a_new_region_takes_over_what_was_set(desk, tmp_path):
+    """All but what one region knows, which is given for each. Roles stay where they are."""
+    git(tmp_path, "clone", "--quiet", str(desk.checkout), "other")
+    other = Desk(desk.sandbox, tmp_path / "other")
+    declared = other.checkout / declaration.FILE
+    two = "regions: [eu-west-1, us-east-1]"
+    declared.write_text(declared.read_text().replace("regions: [eu-west-1]", two))
+    words = ["bootstrap", "hub", "--region"]
+    given = "PackageIndexUrl=https://index.example.com/simple"
+    other.run("hub", *words, "eu-west-1", "--set", given, "--yes")
+    said = json.loads(other.run("hub", *words, "us-east-1", "--plan", "--json", code=2))
+    assert {one["stack"]: one["kept"] for one in said} == {
+        "seedbed-hub-assets": {"OrganizationPaths": "o-seedbed0001/*"},
+        "seedbed-spoke-seeder": dict([given.split("=", 1)]),
+    }
+    declared.write_text(declared.read_text().replace(two, "regions: [us-east-1, eu-west-1]"))
+    said = json.loads(other.run("hub", *words[:2], "--plan", "--json", code=2))
+    assert [one["region"] for one in said if one["stack"] == "seedbed-spoke-roles"] == ["eu-west-1"]
+    with pytest.raises(SeedbedError, match="is of one region: add --region"):
+        other.run("hub", *words[:2], "--set", "VpcId=vpc-1", "--plan")
+    with pytest.raises(SeedbedError, match="seedbed-spoke-roles is in eu-west-1 only"):
+        other.run("hub", *words, "us-east-1", "--set", "LinkedDatabases=x", "--plan")
+    other.run("hub", *words, "eu-west-1", "--set", "PackageIndexUrl=", "--yes")
+
+
 def test_a_declared_share_can_be_made_at_once(desk):
     words = ["portfolio", "share", "projects", "--with", DEV, "--yes"]
     assert "nothing to do" in desk.run("hub", *words)
@@ -257,6 +305,7 @@ def test_a_declared_share_can_be_made_at_once(desk):
     unit = {"Type": "ORGANIZATIONAL_UNIT", "Value": DEV}
     said = catalog_.delete_portfolio_share(PortfolioId=id_, OrganizationNode=unit)
     settled_share(catalog_, said)
+    assert "share with" in desk.run("hub", *words[:-1], "--plan", code=2)
     assert "1 servicecatalog:CreatePortfolioShare" in desk.run("hub", *words)
     assert "nothing to do" in desk.run("hub", "plan")
 
@@ -273,15 +322,37 @@ def test_a_project_is_listed_and_shown_and_holds_up_a_teardown(desk):
 
 
 def test_teardown_removes_a_spokes_stacks(desk):
-    said = json.loads(desk.run("test", "teardown", "spoke", "--hub", desk.hub, "--yes", "--json"))
+    words = ["teardown", "spoke", "--hub", desk.hub, "--json"]
+    before = len(writes(desk.sandbox))
+    shown = json.loads(desk.run("test", *words, "--plan", code=2))
+    assert "delete  seedbed-spoke-roles" in desk.run("test", *words[:-1], "--plan", code=2)
+    assert writes(desk.sandbox)[before:] == []
+    said = json.loads(desk.run("test", *words, "--yes"))
+    assert said == shown
     assert [one["stack"] for one in said["deleted"]][-1] == "seedbed-spoke-roles"
     assert desk.sandbox.client("cloudformation", "test").describe_stacks()["Stacks"] == []
     with pytest.raises(desk.sandbox.client("iam", "test").exceptions.NoSuchEntityException):
         desk.sandbox.client("iam", "test").get_role(RoleName="seedbed-launch")
-    assert json.loads(
-        desk.run("test", "teardown", "spoke", "--hub", desk.hub, "--yes", "--json")
-    ) == {"deleted": [], "stays": []}
+    for option in ("--yes", "--plan"):  # nothing is left: there is nothing to do
+        assert json.loads(desk.run("test", *words, option)) == {"deleted": [], "stays": []}
     desk.run("test", "bootstrap", "spoke", "--hub", desk.hub, "--yes")
+
+
+def test_an_upgrade_keeps_what_was_set_before(desk):
+    """What is not given stays; what is given as empty is taken back."""
+    words = ["bootstrap", "spoke", "--hub", desk.hub]
+    given = ["--set", "PackageIndexUrl=https://index.example.com/simple"]
+    desk.run("test", *words, *given, "--yes")
+    said = json.loads(desk.run("test", *words, "--plan", "--json"))
+    assert [one for one in said if one["changes"]] == []
+    kept = {"PackageIndexUrl": "https://index.example.com/simple"}
+    assert [one["kept"] for one in said if one["stack"] == "seedbed-spoke-seeder"] == [kept]
+    assert "keeps   PackageIndexUrl = https://index" in desk.run("test", *words, "--yes")
+    desk.run("test", *words, "--set", "PackageIndexUrl=", "--yes")
+    stack = desk.sandbox.client("cloudformation", "test").describe_stacks(
+        StackName="seedbed-spoke-seeder"
+    )["Stacks"][0]
+    assert {"ParameterKey": "PackageIndexUrl", "ParameterValue": ""} in stack["Parameters"]
 
 
 def test_teardown_of_a_hub_tells_what_stays(desk, tmp_path):
@@ -301,8 +372,12 @@ def test_teardown_of_a_hub_tells_what_stays(desk, tmp_path):
     assert f"seedbed-assets-{hub}-eu-west-1" in {one["id"] for one in kept}
     with pytest.raises(SeedbedError, match="is there without its stack"):
         other.run("prod", "bootstrap", "hub", "--yes")
-    words = ["teardown", "hub", "--portfolios", "--yes", "--json"]
-    said = json.loads(other.run("prod", *words))
+    words = ["teardown", "hub", "--portfolios", "--json"]
+    before = len(writes(desk.sandbox))
+    shown = json.loads(other.run("prod", *words, "--plan", code=2))
+    assert writes(desk.sandbox)[before:] == []
+    said = json.loads(other.run("prod", *words, "--yes"))
+    assert said == shown
     assert said["stays"] == []
     assert [one["region"] for one in said["requests"]] == ["eu-west-1"]
     catalog_ = desk.sandbox.client("servicecatalog", "prod")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from publishing import CATALOG, DEV, REGION, declared, dump, make_hub, release, tell_usage, writes
+from waiting import brief
 
 from seedbed import portfolios, projects, publishing
 from seedbed.errors import SeedbedError
@@ -42,7 +44,7 @@ def planned(made, wanted=None, **options):
 
 def published(made, wanted=None, **options):
     account, plan = planned(made, wanted, **options)
-    publishing.apply(account, plan, made[1], pause=lambda _: None)
+    publishing.apply(account, plan, made[1], pause=brief)
     return plan
 
 
@@ -200,7 +202,7 @@ def test_each_region_has_all_of_it(hub, first):
     for region in wanted.regions:
         account = publishing.Account.of(region)
         plan = publishing.plan(account, wanted, *first)
-        publishing.apply(account, plan, first[1], pause=lambda _: None)
+        publishing.apply(account, plan, first[1], pause=brief)
         names = account.client(CATALOG).list_portfolios()["PortfolioDetails"]
         assert sorted(one["DisplayName"] for one in names) == ["ML Admin", "SageMaker Projects"]
         assert publishing.plan(account, wanted, *first).changes == ()
@@ -227,8 +229,8 @@ def test_the_whole_organisation_or_a_unit_and_what_goes_with_the_share(hub, firs
     ]
     content["projects"]["shares"] = {"units": [DEV], "principals": False}
     assert [c.operation for c in published(first, declared(portfolios=content)).changes] == [
-        "DeletePortfolioShare",
         "CreatePortfolioShare",
+        "DeletePortfolioShare",
     ]
     content["projects"]["shares"] = {"units": [DEV], "principals": True}
     assert [c.operation for c in published(first, declared(portfolios=content)).changes] == [
@@ -277,6 +279,73 @@ def test_a_product_declared_no_more_is_retired_only_when_asked(hub, first):
     # The unit's account has no role that tells what it uses: nothing is deleted.
     assert [change.operation for change in plan.changes] == ["UpdateProvisioningArtifact"]
     assert product(hub, "Two")["versions"]["v0.1.0"][:2] == (True, "DEPRECATED")
+
+
+def test_a_share_that_is_refused_costs_nobody_theirs(hub, first):
+    published(first)
+    content = declared().model_dump()["portfolios"]
+    content["projects"]["shares"]["units"] = ["ou-seed-99999999"]
+    with pytest.raises(SeedbedError, match="ou-seed-99999999"):
+        published(first, declared(portfolios=content))
+    held = next(one for one in dump(hub)["portfolios"] if one["title"] == "SageMaker Projects")
+    assert [one["PrincipalId"] for one in held["shares"]] == [DEV]
+
+
+def test_an_account_whose_role_was_changed_does_not_tell(hub, first):
+    """It is told by its id, as one that has no such role; nothing is deleted."""
+    tell_usage(hub)
+    hub.client("iam", "dev").delete_role_policy(RoleName="seedbed-inventory", PolicyName="search")
+    published(first)
+    plan = planned(first, declared(portfolios=without("projects")[0]), prune=True)[1]
+    dev = hub.account("dev")
+    assert any(f"may be in use in {dev}" in note for note in plan.notes)
+    assert {change.operation for change in plan.changes} == {"UpdateProvisioningArtifact"}
+
+
+def without(key):
+    """Return the declaration less a portfolio, and that portfolio's declaration."""
+    content = declared().model_dump()["portfolios"]
+    return content, content.pop(key)
+
+
+def test_a_portfolio_declared_no_more_is_taken_away_only_when_asked(hub, first):
+    """With all that it offers: nobody keeps access that the declaration took from them."""
+    tell_usage(hub)
+    published(first)
+    fewer = declared(portfolios=without("projects")[0])
+    plan = published(first, fewer)
+    assert plan.changes == ()
+    assert any("portfolio projects is declared no more" in note for note in plan.notes)
+    calls = [change.operation for change in published(first, fewer, prune=True).changes]
+    assert calls[-1] == "DeletePortfolio"
+    assert "DeletePortfolioShare" in calls
+    held = dump(hub)
+    assert [one["title"] for one in held["portfolios"]] == ["ML Admin"]
+    assert [one["Name"] for one in held["products"]] == ["Three"]
+    assert planned(first, fewer, prune=True)[1].changes == ()
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_portfolio_in_use_that_is_declared_no_more_stays(first):
+    published(first)  # the unit's account does not tell what it uses
+    fewer = declared(portfolios=without("projects")[0])
+    plan = published(first, fewer, prune=True)
+    assert {change.operation for change in plan.changes} == {"UpdateProvisioningArtifact"}
+    assert any("portfolio projects is declared no more and stays" in note for note in plan.notes)
+
+
+def test_products_go_with_a_portfolio_that_gets_another_key(hub, first):
+    """A launch constraint is there before the product is out of the old one."""
+    published(first)
+    content, moved = without("admin")
+    renamed = declared(portfolios=content | {"administration": moved})
+    calls = [change.operation for change in published(first, renamed).changes]
+    assert calls.index("CreateConstraint") < calls.index("DisassociateProductFromPortfolio")
+    published(first, renamed, prune=True)
+    admin = [one for one in dump(hub)["portfolios"] if one["title"] == "ML Admin"]
+    assert [(one["products"], one["tags"]) for one in admin] == [
+        (["Three"], ["seedbed:portfolio=administration"])
+    ]
 
 
 @pytest.mark.usefixtures("hub")
@@ -500,3 +569,23 @@ def test_a_wrong_hub_is_told_as_such():
         projects.create(
             publishing.Account.of(REGION), declared(), "a", "one", {}, hub="4" * 12, route="s3"
         )
+
+
+class Shop:
+    """Offers two products of one title, the first of which is retired."""
+
+    GUIDANCE: ClassVar = {"prod-old": "DEPRECATED", "prod-new": "DEFAULT"}
+
+    def every(self, *_):
+        return [{"ProductId": id_, "Name": "One"} for id_ in self.GUIDANCE]
+
+    def client(self, _):
+        return self
+
+    def describe_product(self, Id):  # noqa: N803 (boto3's name)
+        one = {"Id": f"pa-{Id}", "Guidance": self.GUIDANCE[Id], "CreatedTime": 0}
+        return {"ProvisioningArtifacts": [one]}
+
+
+def test_a_retired_product_of_the_same_title_is_not_launched():
+    assert projects._offered(Shop(), "One") == ("prod-new", "pa-prod-new")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
@@ -11,11 +11,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from seedbed import cfn, packaging, projects
-from seedbed.declaration import Declaration
+from seedbed import cfn, packaging, projects, settings
+from seedbed.declaration import FILE, Declaration
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
-from seedbed.publishing.observe import CATALOG
+from seedbed.publishing.observe import CATALOG, PORTFOLIO_TAG, tags_of
 
 TAGS = {"seedbed:platform": "true"}
 SEED = "seed"
@@ -26,7 +26,7 @@ STACK = Path("layers/model-build/infra/stack.py")
 
 @dataclass(frozen=True)
 class Part:
-    """One stack. `once`: only in the first region, as IAM is global. `needs`: left out without."""
+    """One stack. `once`: only in one region, as IAM is global. `needs`: left out without."""
 
     name: str
     file: str
@@ -56,13 +56,17 @@ SPOKE = (
 
 @dataclass
 class Change:
-    """What a change set of one stack would do; nothing if `lines` is empty."""
+    """What a change set of one stack would do; nothing if `lines` is empty.
+
+    `kept` are parameters that nobody gave now, and that are as they were set before.
+    """
 
     part: Part
     region: str
     lines: list[str]
     stack: Any
     left_out: str = ""
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Return the change as `--json` prints it."""
@@ -70,6 +74,7 @@ class Change:
             "stack": self.part.name,
             "region": self.region,
             "changes": [line.strip() for line in self.lines],
+            "kept": dict(self.kept),
             "left_out": self.left_out,
         }
 
@@ -84,7 +89,8 @@ class Bootstrap:
         parts: HUB or SPOKE.
         account: the account, in the first region.
         hub: the hub's account id.
-        given: parameters of the stacks, which take precedence over what is found out.
+        given: parameters of the stacks; what is not given stays as it is in a stack that is there.
+        regions: only these of the declared ones; none: all.
     """
 
     base: Path
@@ -93,35 +99,78 @@ class Bootstrap:
     account: Account
     hub: str
     given: Mapping[str, str]
+    regions: Sequence[str] = ()
+    _places: dict[str, Account] = field(default_factory=dict)
+    _before: dict[tuple[str, str], dict[str, str] | None] = field(default_factory=dict)
 
     def check(self) -> None:
         """Hold account and parameters against what is asked, before anything is done.
 
         Raises:
             SeedbedError: the spoke is the hub, no template has a parameter, or a value does not
-                fit it.
+                fit it, the declaration or another option.
         """
         if self.parts is SPOKE and self.account.id == self.hub:
             raise SeedbedError(f"account {self.hub} is the hub itself: use the spoke's credentials")
-        rules: dict[str, Any] = {}
+        rules: dict[str, list[Any]] = {}
         for part in self.parts:
-            rules |= self._template(part)["Parameters"]
+            for key, rule in self._template(part)["Parameters"].items():
+                rules.setdefault(key, []).append(rule)
         for key, value in self.given.items():
             if key not in rules:
                 known = ", ".join(sorted(rules))
                 raise SeedbedError(f"--set {key}: no stack has this parameter: use one of {known}")
-            if wrong := cfn.misfit(rules[key], value):
-                raise SeedbedError(f"--set {key} is {wrong}")
+            wrong = [cfn.misfit(rule, value) for rule in rules[key]]
+            if all(wrong):  # one that fits a stack which is left out may not do for the others
+                raise SeedbedError(f"--set {key} is {wrong[0]}")
+            self._refuse_contradiction(key, value)
+
+    def _refuse_contradiction(self, key: str, value: str) -> None:
+        """Raise SeedbedError for what the declaration or another option says otherwise."""
+        regions = self.regions or self.declared.regions
+        settings.refuse_elsewhere(key, value, regions)
+        assets = f"assets.bucket in {FILE}"
+        match key:
+            case "HubAccountId":
+                settings.refuse_otherwise(key, value, "the hub", [self.hub])
+            case "AssetBucketPrefix":
+                settings.refuse_otherwise(key, value, assets, [self.declared.assets.bucket])
+            case "AssetBucketName":
+                names = [self.bucket(region) for region in regions]
+                settings.refuse_otherwise(key, value, assets, names)
+            case "SeedCodeKey":
+                of = "the seeder of this commit"
+                settings.refuse_otherwise(key, value, of, [self._seed_key()])
 
     def ready(self) -> None:
         """Look for all that would stop the stacks half-way, before the first one is made.
 
         Raises:
-            SeedbedError: a parameter is missing, or the hub lacks something.
+            SeedbedError: a parameter is missing or would do nothing, the hub lacks something, or
+                the account is the other kind already.
         """
+        if self.parts is HUB:
+            self._refuse_spoke()
+        elif self._has(ASSETS):
+            why = f"account {self.account.id} is a hub: it has stack {ASSETS.name}"
+            raise SeedbedError(f"{why}: use the spoke's credentials")
+        used: set[str] = set()
         for there, part in self._all():
-            if not self._left_out(part):
+            if not self._left_out(there, part):
                 self._values(there, part)
+                used |= self._template(part)["Parameters"].keys()
+        for key in sorted(self.given.keys() - used):
+            self._refuse_unused(key)
+
+    def _refuse_unused(self, key: str) -> None:
+        """Raise SeedbedError for a parameter that only stacks have which are not deployed."""
+        for part in self.parts:
+            if key in self._template(part)["Parameters"]:
+                if missing := [name for name in part.needs if not self.given.get(name)]:
+                    raise SeedbedError(f"--set {key} needs --set {'=... --set '.join(missing)}=...")
+                home = self._home(part)
+                where = f"stack {part.name} is in {home} only"
+                raise SeedbedError(f"--set {key}: {where}: add --region {home}")
 
     def changes(self) -> Iterator[Change]:
         """Yield the change set of each stack, in order: execute or discard one before the next.
@@ -130,27 +179,29 @@ class Bootstrap:
             SeedbedError: a parameter is missing, or CloudFormation refuses.
         """
         for there, part in self._all():
-            if missing := self._left_out(part):
+            if missing := self._left_out(there, part):
                 why = f"--set {'=... --set '.join(missing)}=... would deploy it"
                 yield Change(part, there.region, [], None, why)
             else:
                 yield self._change(there, part)
 
-    def _left_out(self, part: Part) -> list[str]:
-        return [key for key in part.needs if not self.given.get(key)]
+    def _left_out(self, there: Account, part: Part) -> list[str]:
+        """Return what would have to be given for a stack that is not there."""
+        missing = [key for key in part.needs if not self.given.get(key)]
+        return missing if missing and self._set_before(there, part) is None else []
 
     def execute(self, change: Change) -> None:
         """Carry out a change set, and wait. Raises SeedbedError with CloudFormation's reason."""
         with told(change.part.name):
             if change.part is SEEDER and self.parts is HUB:
-                self._upload_seeder(self.account.at(change.region))
+                self._upload_seeder(self._at(change.region))
             try:
                 change.stack.execute()
             except _stack_module(self.base).StackError as error:
                 raise SeedbedError(f"{error}: mend it and run the command again") from None
 
     def _change(self, there: Account, part: Part) -> Change:
-        values = self._values(there, part)
+        values, kept = self._values(there, part)
         module = _stack_module(self.base)
         with told(f"{part.name} in {there.region}"):
             stack = module.Stack(there.client("cloudformation"), part.name)
@@ -161,30 +212,60 @@ class Bootstrap:
                 lines = stack.prepare(body, values, TAGS)
             except module.StackError as error:
                 raise SeedbedError(str(error)) from None
-        return Change(part, there.region, lines, stack)
+        return Change(part, there.region, lines, stack, kept=kept)
 
-    def _values(self, there: Account, part: Part) -> dict[str, str]:
-        """Return the parameters of a stack: as given, else as found out here."""
-        rules = self._template(part)["Parameters"]
+    def _values(self, there: Account, part: Part) -> tuple[dict[str, str], dict[str, str]]:
+        """Return a stack's parameters, and those of them that are as they were set before."""
         found: dict[str, Callable[[], str]] = {
             "HubAccountId": lambda: self.hub,
             "AssetBucketPrefix": lambda: self.declared.assets.bucket,
             "AssetBucketName": lambda: self.bucket(there.region),
             "AssetKeyArn": lambda: self._asset_key(there),
-            "OrganizationPaths": lambda: f"{self._organization(there)}/*",
-            "OrganizationId": lambda: self._organization(there),
             "SeedCodeKey": self._seed_key,
         }
-        values = {key: value for key, value in self.given.items() if key in rules}
-        for key, rule in rules.items():
-            if key in values:
-                continue
-            if key in found:
-                values[key] = found[key]()
-            elif "Default" not in rule:
-                text = rule.get("Description", "")
-                raise SeedbedError(f"{part.name} needs --set {key}=... ({text})")
-        return values
+        before = self._set_before(there, part)
+        if before is None:
+            before = self._set_elsewhere(there, part)
+        if "OrganizationPaths" not in before:
+            found["OrganizationPaths"] = lambda: f"{self._organization(there)}/*"
+        if "OrganizationId" not in before:
+            found["OrganizationId"] = lambda: self._organization(there)
+        rules = self._template(part)["Parameters"]
+        try:
+            return settings.merged(rules, self.given, found, before)
+        except SeedbedError as error:
+            raise SeedbedError(f"{part.name} in {there.region}: {error}") from None
+
+    def _set_elsewhere(self, there: Account, part: Part) -> dict[str, str]:
+        """Return what a new region takes over from another one.
+
+        Raises:
+            SeedbedError: the other one's stack runs in a VPC, and no VPC is given.
+        """
+        for region in self.declared.regions:
+            if set_ := self._set_before(self._at(region), part):
+                if set_.get("VpcId") and "VpcId" not in self.given:
+                    name = f"{part.name} in {there.region}: that in {region} runs in a VPC"
+                    only = f"--region {there.region} --set VpcId=... (empty for none)"
+                    raise SeedbedError(f"{name}: give {only}")
+                return settings.anywhere(set_)
+        return {}
+
+    def _has(self, part: Part) -> bool:
+        regions = self.declared.regions
+        return any(self._set_before(self._at(region), part) is not None for region in regions)
+
+    def _set_before(self, there: Account, part: Part) -> dict[str, str] | None:
+        """Return the parameters of a stack that is there, or None."""
+        at = there.region, part.name
+        if at not in self._before:
+            with told(f"{part.name} in {there.region}"):
+                stack = _stack_module(self.base).Stack(there.client("cloudformation"), part.name)
+                known = {} if stack.new else stack.describe()
+            pairs = known.get("Parameters", ())
+            set_ = {one["ParameterKey"]: one["ParameterValue"] for one in pairs}
+            self._before[at] = set_ if known else None
+        return self._before[at]
 
     def bucket(self, region: str) -> str:
         return self.declared.assets.name(self.hub, region)
@@ -281,12 +362,12 @@ class Bootstrap:
 
     def published(self) -> Iterator[str]:
         """Yield the ids of the hub's portfolios: a release made them, no stack."""
-        titles = {one.title for one in self.declared.portfolios.values()}
         for region in self.declared.regions:
-            listed = self.account.at(region).every(CATALOG, "list_portfolios", "PortfolioDetails")
+            there = self._at(region)
             with told(f"portfolios in {region}"):
-                for one in listed:
-                    if one["DisplayName"] in titles:
+                for one in there.every(CATALOG, "list_portfolios", "PortfolioDetails"):
+                    tags = there.client(CATALOG).describe_portfolio(Id=one["Id"])["Tags"]
+                    if PORTFOLIO_TAG in tags_of(tags):
                         yield str(one["Id"])
 
     def refuse_teardown(self) -> None:
@@ -296,18 +377,21 @@ class Bootstrap:
             SeedbedError: the account has projects, whose deletion needs the launch role; or it is
                 a spoke, not a hub.
         """
-        there = {name for _, name in self.stacks()} if self.parts is HUB else set()
-        if there and ASSETS.name not in there:
-            raise SeedbedError(f"account {self.account.id} is a spoke: use the hub's credentials")
+        if self.parts is HUB:
+            self._refuse_spoke()
         found = [
             f"{name} ({region})"
             for region in self.declared.regions
-            for name in projects.every(self.account.at(region))
+            for name in projects.every(self._at(region))
         ]
         if found:
             verb = "1 project needs" if len(found) == 1 else f"{len(found)} projects need"
             how = "in Studio, or aws sagemaker delete-project --project-name NAME"
             raise SeedbedError(f"{verb} these roles: delete first ({how}): {', '.join(found)}")
+
+    def _refuse_spoke(self) -> None:
+        if any(map(self._has, (*ROLES, SEEDER))) and not self._has(ASSETS):
+            raise SeedbedError(f"account {self.account.id} is a spoke: use the hub's credentials")
 
     def stacks(self) -> list[tuple[str, str]]:
         """Return region and name of each stack that is there, in the order of its removal."""
@@ -337,15 +421,26 @@ class Bootstrap:
             if known and known["StackStatus"] != "REVIEW_IN_PROGRESS":
                 yield there.region, part, there
 
+    def _at(self, region: str) -> Account:
+        """Return the account in a region, its clients made once."""
+        if region not in self._places:
+            self._places[region] = self.account.at(region)
+        return self._places[region]
+
     def _all(self) -> list[tuple[Account, Part]]:
         """Return where each stack is deployed, in order."""
-        first = self.declared.regions[0]
         return [
-            (self.account.at(region), part)
-            for region in self.declared.regions
+            (self._at(region), part)
+            for region in self.regions or self.declared.regions
             for part in self.parts
-            if region == first or not part.once
+            if not part.once or region == self._home(part)
         ]
+
+    def _home(self, part: Part) -> str:
+        """Return the region of a stack that an account has once: where it is, else the first."""
+        regions = self.declared.regions
+        there = [name for name in regions if self._set_before(self._at(name), part) is not None]
+        return there[0] if there else regions[0]
 
 
 @cache

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from seedbed import commands
 from seedbed.errors import SeedbedError
 
 if TYPE_CHECKING:
+    from click import Command
+
     from seedbed.upgrade import Outcome
 
+
+class _Folded(TyperGroup):
+    """The commands, each paragraph of their help on one line: typer breaks it where it is full."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 (typer's own)
+        super().__init__(**attributes)
+        _fold(self)
+
+
+def _fold(command: Command) -> None:
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(one.split()) for one in paragraphs)
+    for inner in getattr(command, "commands", {}).values():
+        _fold(inner)
+
+
 app = typer.Typer(
+    cls=_Folded,
     help="Templates for governed machine learning on Amazon SageMaker: make, upgrade, publish.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

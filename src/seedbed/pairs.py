@@ -6,12 +6,13 @@ from seedbed.errors import SeedbedError
 
 
 def parse_pairs(pairs: list[str], option: str = "--set") -> dict[str, str]:
-    """Return the values by their keys; raises SeedbedError for a pair without `=`, or one twice."""
+    """Return the values by their keys; raises SeedbedError for `x`, `=x`, or one key twice."""
     values: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals:
-            raise SeedbedError(f"{option}: {pair!r} has no '='; write {option} key=value")
+        if not (key and equals):
+            lacks = "key" if equals else "'='"
+            raise SeedbedError(f"{option}: {pair!r} has no {lacks}; write {option} key=value")
         if values.get(key, value) != value:
             raise SeedbedError(f"{option} {key}: {values[key]!r} and {value!r}: give it once")
         values[key] = value

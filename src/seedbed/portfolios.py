@@ -154,6 +154,8 @@ def _is_shared(account: Account, portfolio: str, kind: str, node: str) -> bool:
 
 def accept(account: Account, portfolio: str) -> None:
     """Accept a share with this account alone, by the portfolio's id. Raises SeedbedError."""
+    if not re.fullmatch(r"port-[a-z0-9]+", portfolio):
+        raise SeedbedError(f"--accept is {portfolio!r}: write a portfolio's id, such as port-ab12")
     with told(f"portfolio {portfolio}"):
         account.client(CATALOG).accept_portfolio_share(PortfolioId=portfolio)
 

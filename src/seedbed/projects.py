@@ -16,7 +16,8 @@ from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, reason, told
 from seedbed.publishing.observe import CATALOG
 
-INJECTED = {"SageMakerProjectName", "SageMakerProjectId"}  # SageMaker gives them
+NAMED = "SageMakerProjectName"
+INJECTED = {NAMED, "SageMakerProjectId"}  # SageMaker gives them
 NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}"  # SageMaker's own rule
 Route = Literal["catalog", "s3"]
 PAUSE = 2.0  # seconds between two looks at a project
@@ -69,6 +70,9 @@ def create(
         SeedbedError: there is no such product, the caller does not see it, or AWS refuses.
     """
     _refuse_name(name)
+    for key in tags or {}:
+        if key.lower().startswith("aws:"):
+            raise SeedbedError(f"--tag {key}: what begins with aws: is AWS's own: use another key")
     known = [key for key, one in declared.products.items() if one.studio]
     if product not in known:
         raise SeedbedError(
@@ -81,7 +85,7 @@ def create(
     with told(f"project {name}"):
         if route == "catalog":
             id_, artifact = _offered(account, declared.products[product].title)
-            _check(_asked(account, id_, artifact), parameters)
+            _check(_asked(account, id_, artifact), name, parameters)
             request["ServiceCatalogProvisioningDetails"] = {
                 "ProductId": id_,
                 "ProvisioningArtifactId": artifact,
@@ -92,7 +96,7 @@ def create(
             key = f"{STUDIO}{product}.yml"
             role = declared.products[product].launch_role
             body = _template(account, bucket, key)
-            _check(cfn.load(body.decode(), key)["Parameters"], parameters)
+            _check(cfn.load(body.decode(), key)["Parameters"], name, parameters)
             provider = {
                 "TemplateName": product,
                 "TemplateURL": account.object_url(bucket, key),
@@ -105,7 +109,10 @@ def create(
         except ClientError as error:
             if "exist" not in str(error):
                 raise
-            line = f"project {name} is there already: `seedbed project show {name}`"
+            status = show(account, name).status
+            line = f"project {name} is there already ({status}): `seedbed project show {name}`"
+            if status in FAILED:
+                line += f", `aws sagemaker delete-project --project-name {name}`"
             raise SeedbedError(f"{line}, or choose another name") from None
 
 
@@ -137,12 +144,17 @@ def _offered(account: Account, title: str) -> tuple[str, str]:
             f"product {title!r}: this role does not see it: have its portfolio shared with this "
             "account's unit, and let the role in (portfolios.yml: permission_sets, principals)"
         )
-    answer = account.client(CATALOG).describe_product(Id=found[0])
-    offered = [one for one in answer["ProvisioningArtifacts"] if one["Guidance"] == "DEFAULT"]
+    client = account.client(CATALOG)
+    offered = [  # a product that is declared no more may bear the same title
+        (one["CreatedTime"], id_, one["Id"])
+        for id_ in found
+        for one in client.describe_product(Id=id_)["ProvisioningArtifacts"]
+        if one["Guidance"] == "DEFAULT"
+    ]
     if not offered:
         raise SeedbedError(f"product {title!r}: no version may be launched: publish one")
-    newest = max(offered, key=lambda one: one["CreatedTime"])
-    return found[0], newest["Id"]
+    _, newest, version = max(offered)
+    return newest, version
 
 
 def _asked(account: Account, product: str, artifact: str) -> dict[str, Any]:
@@ -164,12 +176,14 @@ def _asked(account: Account, product: str, artifact: str) -> dict[str, Any]:
     }
 
 
-def _check(rules: Mapping[str, Any], given: Mapping[str, str]) -> None:
-    """Hold values against a product's form, before anything is made.
+def _check(rules: Mapping[str, Any], name: str, given: Mapping[str, str]) -> None:
+    """Hold a project's name and values against a product's form, before anything is made.
 
     Raises:
         SeedbedError: one is unknown, missing, or does not fit.
     """
+    if wrong := cfn.misfit(rules.get(NAMED, {"Type": "String"}), name):
+        raise SeedbedError(f"NAME is {wrong}")
     asked = {key: rule for key, rule in rules.items() if key not in INJECTED}
     for key, value in given.items():
         if key not in asked:
@@ -245,7 +259,8 @@ def wait(
         if known.status in DONE:
             return known
         if known.status in FAILED:
-            raise SeedbedError(f"project {name}: {known.status}: {known.message}")
+            why = f"`seedbed doctor --as scientist --project {name}` tells why, and what to do"
+            raise SeedbedError(f"project {name}: {known.status}: {known.message}: {why}")
         if waited >= LIMIT:
             raise SeedbedError(
                 f"project {name}: still {known.status}: `seedbed project show {name}`"

@@ -30,6 +30,10 @@ def account_id(value: str) -> str:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Show = Annotated[
+    bool,
+    typer.Option("--plan", help="Show what would change, change nothing; exit code 2 if any."),
+]
 Profile = Annotated[
     str | None,
     typer.Option(help="AWS profile of the account; default: the environment's credentials."),
@@ -64,7 +68,8 @@ def send(plans: Iterable[tuple[Account, Plan]], release: Path) -> None:
     from seedbed.publishing import apply
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    says = Console(stderr=True)
+    with Progress(*columns, console=says, transient=True, disable=not says.is_terminal) as bar:
         for account, one in plans:
             task = bar.add_task(one.region, total=len(one.changes))
             apply(
@@ -78,22 +83,40 @@ def send(plans: Iterable[tuple[Account, Plan]], release: Path) -> None:
 
 
 def carry_out(
-    plans: Sequence[tuple[Account, Plan]], release: Path, *, yes: bool, as_json: bool, look: str
+    plans: Sequence[tuple[Account, Plan]],
+    release: Path,
+    *,
+    yes: bool,
+    as_json: bool,
+    look: str,
+    show: bool = False,
 ) -> int:
-    """Show plans, ask, send them; return how many requests were sent, 0 if JSON tells it."""
+    """Show plans, ask, send them; return how many requests were sent, 0 if JSON tells it.
+
+    With `show`, only show them, and end the command as `seedbed plan` does.
+    """
     from seedbed.publishing.plan import dump
 
-    if as_json and not yes:
+    if as_json and not (yes or show):
         able_to_ask(as_json=True, look=look)
     if not as_json:
         show_plans(one for _, one in plans)
     count = sum(len(one.changes) for _, one in plans)
+    if show:
+        if as_json:
+            print(dump([one for _, one in plans]))
+        raise due(count)
     if count and not yes and not agreed(f"Send {counted(count, 'request')}?"):
         raise typer.Exit(1)
     send(plans, release)
     if as_json:
         print(dump([one for _, one in plans]))
     return 0 if as_json else count
+
+
+def due(changes: int) -> typer.Exit:
+    """Return what ends a command that only looked: 0, or 2 if something would change."""
+    return typer.Exit(2 if changes else 0)
 
 
 def counted(number: int, what: str) -> str:

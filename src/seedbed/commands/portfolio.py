@@ -12,6 +12,7 @@ from seedbed.commands.options import (
     Json,
     Profile,
     Regions,
+    Show,
     Yes,
     carry_out,
     declared_here,
@@ -35,11 +36,12 @@ def portfolio_share(
     region: Regions = None,
     profile: Profile = None,
     *,
+    show: Show = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Share a published portfolio with declared units or accounts, without a publish."""
-    _share(key, nodes, region, profile, end=False, yes=yes, as_json=as_json)
+    _share(key, nodes, region, profile, end=False, show=show, yes=yes, as_json=as_json)
 
 
 @portfolio.command("unshare")
@@ -49,11 +51,12 @@ def portfolio_unshare(
     region: Regions = None,
     profile: Profile = None,
     *,
+    show: Show = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """End shares that are declared no more; projects stay, new ones cannot be created."""
-    _share(key, nodes, region, profile, end=True, yes=yes, as_json=as_json)
+    _share(key, nodes, region, profile, end=True, show=show, yes=yes, as_json=as_json)
 
 
 def _share(
@@ -63,6 +66,7 @@ def _share(
     profile: str | None,
     *,
     end: bool,
+    show: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -72,7 +76,8 @@ def _share(
     for name in declared.chosen(region):
         account = publishing.Account.of(name, profile)
         plans.append((account, portfolios.share(account, declared, key, nodes, end=end)))
-    if carry_out(plans, DIST, yes=yes, as_json=as_json, look="") and not end:
+    sent = carry_out(plans, DIST, show=show, yes=yes, as_json=as_json, look="--plan")
+    if sent and not end:
         out.print("shared. Next, in the spoke: seedbed portfolio import")
 
 

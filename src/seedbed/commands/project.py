@@ -51,8 +51,9 @@ def project_create(  # noqa: PLR0917 (typer makes options of them)
 ) -> None:
     """Create a project as Studio does: its stack, its repository, its first build.
 
-    Example: seedbed project create churn --product model-build-s3
-    --set GitHost=codecommit --set RepositoryId=churn --set DataLocation=s3://lake/churn/
+    Example: seedbed project create churn --product model-build-s3 --set GitHost=codecommit
+    --set RepositoryId=churn --set ConnectionArn= --set ModelPackageGroupName=churn
+    --set DataLocation=s3://lake/churn/
     """
     from seedbed import projects
     from seedbed.pairs import parse_pairs

@@ -18,6 +18,7 @@ from seedbed.commands.options import (
     Yes,
     carry_out,
     declared_here,
+    due,
     out,
     show_plans,
 )
@@ -70,14 +71,14 @@ def plan(
     Exit code 0: AWS holds the release as it is declared; 2: something would change (or an error,
     which is one line that begins with `seedbed:`).
     """
-    plans = _plans(release, region, profile, prune=prune)
+    plans = _plans(release, region, profile, prune=prune, as_json=as_json)
     if as_json:
         from seedbed.publishing.plan import dump
 
         print(dump([one for _, one in plans]))
     else:
         show_plans(one for _, one in plans)
-    raise typer.Exit(2 if any(one.changes for _, one in plans) else 0)
+    raise due(sum(len(one.changes) for _, one in plans))
 
 
 def publish(
@@ -94,17 +95,25 @@ def publish(
     Shows the plan, asks, then sends exactly the plan's requests. Interrupted anywhere, run it
     again: AWS holds the state.
     """
-    plans = _plans(release, region, profile, prune=prune)
+    plans = _plans(release, region, profile, prune=prune, as_json=as_json)
     if sent := carry_out(plans, release, yes=yes, as_json=as_json, look="`seedbed plan --json`"):
         out.print(f"published: {sent} requests sent", highlight=False)
 
 
 def _plans(
-    release: Path, regions: list[str] | None, profile: str | None, *, prune: bool
+    release: Path,
+    regions: list[str] | None,
+    profile: str | None,
+    *,
+    prune: bool,
+    as_json: bool,
 ) -> list[tuple[Account, Plan]]:
     from seedbed import packaging, publishing
 
     declared, manifest = declared_here(), packaging.read(release)
+    if not as_json:
+        what = f"release {manifest.version} of {manifest.commit[:12]} in {release}"
+        out.print(what, markup=False, highlight=False)
     plans = []
     for name in declared.chosen(regions):
         account = publishing.Account.of(name, profile)

@@ -13,12 +13,15 @@ from seedbed.commands.options import (
     Hub,
     Json,
     Profile,
+    Regions,
     Sets,
+    Show,
     Yes,
     able_to_ask,
     agreed,
     counted,
     declared_here,
+    due,
     out,
     send,
     show_plans,
@@ -42,37 +45,41 @@ REMAINS = (
 @bootstrap.command("hub")
 def bootstrap_hub(
     sets: Sets = None,
+    region: Regions = None,
     profile: Profile = None,
     *,
-    show: Annotated[bool, typer.Option("--plan", help="Show the changes, make none.")] = False,
+    show: Show = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Make this account the hub: asset bucket and key, roles, seeder, publishing pipeline.
 
-    Each stack's change set is shown before it is executed. By default the whole organisation may
-    read what is published: --set OrganizationPaths=o-.../r-.../ou-.../* narrows it. With
-    --set ConnectionArn=... and RepositoryId=... a pushed tag publishes.
+    Each stack's change set is shown before it is executed. What is not --set stays as it is in
+    stacks that are there. By default the whole organisation may read what is published: --set
+    OrganizationPaths=o-.../r-.../ou-.../* narrows it. With --set ConnectionArn=... and
+    RepositoryId=... a pushed tag publishes.
     """
-    _bootstrap("hub", None, sets, profile, show=show, yes=yes, as_json=as_json)
+    _bootstrap("hub", None, sets, region, profile, show=show, yes=yes, as_json=as_json)
 
 
 @bootstrap.command("spoke")
 def bootstrap_spoke(
     hub: Hub,
     sets: Sets = None,
+    region: Regions = None,
     profile: Profile = None,
     *,
-    show: Annotated[bool, typer.Option("--plan", help="Show the changes, make none.")] = False,
+    show: Show = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Make this account a spoke: launch roles, users' roles, seeder, private endpoints.
 
     In a network without internet: --set VpcId=... SubnetIds=... SecurityGroupIds=... and
-    PackageIndexUrl=... or WheelhousePrefix=...; RouteTableIds=... adds the VPC endpoints.
+    PackageIndexUrl=... or WheelhousePrefix=...; RouteTableIds=... adds the VPC endpoints. What
+    is not --set stays as it is in stacks that are there.
     """
-    _bootstrap("spoke", hub, sets, profile, show=show, yes=yes, as_json=as_json)
+    _bootstrap("spoke", hub, sets, region, profile, show=show, yes=yes, as_json=as_json)
 
 
 @teardown.command("hub")
@@ -86,6 +93,7 @@ def teardown_hub(
             help="First take away what `publish` made: products, portfolios, shares, S3 templates.",
         ),
     ] = False,
+    show: Show = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -94,28 +102,41 @@ def teardown_hub(
     With --portfolios it is refused while something provisioned from a product is left in any
     account that a portfolio is shared with.
     """
-    _teardown("hub", None, profile, portfolios=portfolios, yes=yes, as_json=as_json)
+    _teardown("hub", None, profile, portfolios=portfolios, show=show, yes=yes, as_json=as_json)
 
 
 @teardown.command("spoke")
 def teardown_spoke(
-    hub: Hub, profile: Profile = None, *, yes: Yes = False, as_json: Json = False
+    hub: Hub,
+    profile: Profile = None,
+    *,
+    show: Show = False,
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Remove a spoke's stacks; refused while there are projects, which need its roles."""
-    _teardown("spoke", hub, profile, portfolios=False, yes=yes, as_json=as_json)
+    _teardown("spoke", hub, profile, portfolios=False, show=show, yes=yes, as_json=as_json)
 
 
-def _boot(kind: str, hub: str | None, sets: list[str] | None, profile: str | None) -> Bootstrap:
+def _boot(
+    kind: str,
+    hub: str | None,
+    sets: list[str] | None,
+    profile: str | None,
+    regions: list[str] | None = None,
+) -> Bootstrap:
     from seedbed import bootstrap as boot
     from seedbed import catalog
     from seedbed.pairs import parse_pairs
     from seedbed.publishing import Account
 
     declared = declared_here()
+    chosen = declared.chosen(regions)
     account = Account.of(declared.regions[0], profile)
     parts = boot.HUB if kind == "hub" else boot.SPOKE
+    given = parse_pairs(sets or [])
     made = boot.Bootstrap(
-        catalog.CHECKOUT, declared, parts, account, hub or account.id, parse_pairs(sets or [])
+        catalog.CHECKOUT, declared, parts, account, hub or account.id, given, chosen
     )
     made.check()
     return made
@@ -125,6 +146,7 @@ def _bootstrap(
     kind: str,
     hub: str | None,
     sets: list[str] | None,
+    regions: list[str] | None,
     profile: str | None,
     *,
     show: bool,
@@ -133,7 +155,7 @@ def _bootstrap(
 ) -> None:
     if not (show or yes):
         able_to_ask(as_json=as_json, look="--plan")
-    made = _boot(kind, hub, sets, profile)
+    made = _boot(kind, hub, sets, profile, regions)
     if not as_json:
         of = "" if kind == "hub" else f" of hub {made.hub}"
         out.print(f"{kind}{of}: account {made.account.id}, {profile or 'environment'}")
@@ -141,24 +163,35 @@ def _bootstrap(
     told = []
     for change in made.changes():
         told.append(change.plain())
-        what = change.left_out or ("" if change.lines else "nothing changes")
         if not as_json:
-            line = f"{change.part.name} in {change.region}: {what}".rstrip(": ")
-            out.print("\n".join([line, *change.lines]), markup=False, highlight=False)
-        if not change.lines:
-            continue
-        if show or not (yes or _execute(change)):
-            change.stack.discard()
-            if not show:
-                raise typer.Exit(1)
-            continue
-        with Console(stderr=True).status(f"{change.part.name} in {change.region}"):
-            made.execute(change)
+            _tell_change(change)
+        if change.lines:
+            _settle(made, change, show=show, yes=yes)
     if as_json:
         print(json.dumps(told, indent=2))
-    elif not show:
+    if show:
+        raise due(sum(len(one["changes"]) for one in told))
+    if not as_json:
         following = "seedbed package, then seedbed publish" if kind == "hub" else "seedbed doctor"
         out.print(f"{made.account.id} is a {kind}. Next: {following}", highlight=False)
+
+
+def _tell_change(change: Change) -> None:
+    what = change.left_out or ("" if change.lines else "nothing changes")
+    line = f"{change.part.name} in {change.region}: {what}".rstrip(": ")
+    kept = [f"  keeps   {key} = {value}" for key, value in change.kept.items()]
+    out.print("\n".join([line, *change.lines, *kept]), markup=False, highlight=False)
+
+
+def _settle(made: Bootstrap, change: Change, *, show: bool, yes: bool) -> None:
+    """Execute a change set, or take it back."""
+    if show or not (yes or _execute(change)):
+        change.stack.discard()
+        if not show:
+            raise typer.Exit(1)
+        return
+    with Console(stderr=True).status(f"{change.part.name} in {change.region}"):
+        made.execute(change)
 
 
 def _execute(change: Change) -> bool:
@@ -189,13 +222,14 @@ def _teardown(
     profile: str | None,
     *,
     portfolios: bool,
+    show: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
     from seedbed import publishing
 
-    if not yes:
-        able_to_ask(as_json=as_json)
+    if not (show or yes):
+        able_to_ask(as_json=as_json, look="--plan")
     made = _boot(kind, hub, None, profile)
     made.refuse_teardown()
     plans = []
@@ -209,14 +243,19 @@ def _teardown(
         show_plans(one for _, one in plans)
         _tell_teardown(stacks, remains)
     requests = sum(len(one.changes) for _, one in plans)
-    question = f"Send {counted(requests, 'request')}, delete {counted(len(stacks), 'stack')}?"
-    if (stacks or requests) and not yes and not agreed(question):
-        raise typer.Exit(1)
-    send(plans, DIST)
-    with Console(stderr=True).status("deleting") as status:
-        made.teardown(status.update)
     if as_json:
         stay = [{"stack": name, "type": type_, "id": id_} for name, type_, id_ in remains]
         deleted = [{"region": region, "stack": name} for region, name in stacks]
         said = {"requests": [one.plain() for _, one in plans]} if portfolios else {}
-        print(json.dumps({"deleted": deleted, "stays": stay, **said}, indent=2))
+        told = json.dumps({"deleted": deleted, "stays": stay, **said}, indent=2)
+    if not show:
+        question = f"Send {counted(requests, 'request')}, delete {counted(len(stacks), 'stack')}?"
+        if (stacks or requests) and not yes and not agreed(question):
+            raise typer.Exit(1)
+        send(plans, DIST)
+        with Console(stderr=True).status("deleting") as status:
+            made.teardown(status.update)
+    if as_json:
+        print(told)
+    if show:
+        raise due(len(stacks) + requests)

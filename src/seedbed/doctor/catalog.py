@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
@@ -62,10 +63,15 @@ def _shared_by_units(site: Site) -> None:
         raise SkipError(f"{FILE} shares with no unit")
 
 
-@check("portfolios", "whether each declared portfolio is published", "hub")
+@check("portfolios", "whether just the declared portfolios are published", "hub")
 def published(site: Site) -> Iterator[Finding]:
     for key in site.declared.portfolios.keys() - site.portfolios.keys():
         yield problem(f"portfolio {key} is not in {site.region}", PUBLISH)
+    for key in site.published.keys() - site.declared.portfolios.keys():
+        yield problem(
+            f"portfolio {key} is offered in {site.region}, and declared no more",
+            "run `seedbed publish --prune` in the hub",
+        )
 
 
 @check(
@@ -125,15 +131,23 @@ def versions(site: Site) -> Iterator[Finding]:
 def constraints(site: Site) -> Iterator[Finding]:
     for key, id_ in _held(site).items():
         found = {
-            one["ProductId"]
+            one["ProductId"]: one["ConstraintId"]
             for one in site.account.every(
                 CATALOG, "list_constraints_for_portfolio", "ConstraintDetails", PortfolioId=id_
             )
             if one["Type"] == "LAUNCH"
         }
-        for product in site.declared.portfolios[key].products:
-            if product in site.products and site.products[product]["ProductId"] not in found:
+        for product, wanted in site.declared.portfolios[key].products.items():
+            there = (
+                found.get(site.products[product]["ProductId"]) if product in site.products else ""
+            )
+            if there is None:
                 yield problem(f"product {product} has no launch constraint", PUBLISH)
+            elif there:
+                said = site.client(CATALOG).describe_constraint(Id=there)["ConstraintParameters"]
+                if json.loads(said) != {"LocalRoleName": wanted.launch_role}:
+                    say = f"product {product} is launched by {said}, not by {wanted.launch_role}"
+                    yield problem(say, PUBLISH)
 
 
 @check("principals", "whether the declared roles may see the portfolios", "hub", "admin")

@@ -8,6 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from seedbed import cfn
+from seedbed.bootstrap import FOLDER
 from seedbed.declaration import FILE, STUDIO
 from seedbed.doctor.checks import Finding, SkipError, check, denied, problem
 from seedbed.doctor.site import Site, pages
@@ -16,6 +18,7 @@ from seedbed.publishing.observe import INVENTORY_ROLE
 CATALOG, STACKS = "servicecatalog.amazonaws.com", "cloudformation.amazonaws.com"
 ROLES_STACK, USERS_STACK = "seedbed-spoke-roles", "seedbed-spoke-users"
 ADMIN_STACK, ADMIN_ROLE = "seedbed-spoke-admin", "seedbed-launch-admin"
+ROLES, ADMIN = "spoke/roles.yml", "spoke/admin.yml"
 ANYONE = "IAM_ALLOWED_PRINCIPALS"  # Lake Formation's word for: IAM decides
 
 
@@ -24,6 +27,9 @@ def launch_roles(site: Site) -> Iterator[Finding]:
     for name in _launch_roles(site):
         if site.account.role(name) is None:
             yield problem(f"role {name} is missing in {site.id}", _repair(site, name))
+        else:
+            file = ADMIN if name == ADMIN_ROLE else ROLES
+            yield from incomplete(site, name, file, _repair(site, name))
 
 
 @check("launch roles' trust", "who may take the launch roles", "hub", "admin", once=True)
@@ -44,6 +50,40 @@ def inventory(site: Site) -> Iterator[Finding]:
     elif site.hub and not _trusts(role["AssumeRolePolicyDocument"], "AWS", root, site.id):
         say = f"role {INVENTORY_ROLE} does not trust the hub {site.hub}"
         yield problem(say, f"{site.bootstrap}; if nothing changes, {site.repair(ROLES_STACK)}")
+    else:
+        yield from incomplete(site, INVENTORY_ROLE, ROLES, site.repair(ROLES_STACK))
+
+
+def incomplete(site: Site, name: str, file: str, remedy: str) -> Iterator[Finding]:
+    """Tell which policies a role lacks that its stack gave it."""
+    resources = cfn.load((site.base / FOLDER / file).read_text("utf-8"), file)["Resources"]
+    roles = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::IAM::Role"]
+    given = {
+        policy
+        for role in roles
+        if _named(role, site) == name
+        for policy in _policies(role, resources)
+    }
+    iam = site.client("iam")
+    attached = iam.get_paginator("list_attached_role_policies").paginate(RoleName=name)
+    own = iam.get_paginator("list_role_policies").paginate(RoleName=name)
+    there = {one["PolicyName"] for page in attached for one in page["AttachedPolicies"]}
+    there |= {one for page in own for one in page["PolicyNames"]}
+    if lacking := sorted(given - there):
+        yield problem(f"role {name} lacks {', '.join(lacking)}", remedy)
+
+
+def _named(role: Mapping[str, Any], site: Site) -> str:
+    name = role["RoleName"]
+    return name if isinstance(name, str) else name["Fn::Sub"].replace("${AWS::Region}", site.region)
+
+
+def _policies(role: Mapping[str, Any], resources: Mapping[str, Any]) -> list[str]:
+    """Return the names of the policies that a template gives a role in any case."""
+    own = [one["PolicyName"] for one in role.get("Policies", ()) if "PolicyName" in one]
+    arns = role.get("ManagedPolicyArns", ())
+    refs = [one["Ref"] for one in arns if "Ref" in one] if isinstance(arns, list) else []
+    return [*own, *(resources[one]["Properties"]["ManagedPolicyName"] for one in refs)]
 
 
 @check("users' roles", "the roles that people have in Studio", "hub", "admin", once=True)

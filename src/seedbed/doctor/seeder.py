@@ -10,17 +10,33 @@ from botocore.exceptions import ClientError
 
 from seedbed.bootstrap import SEED, SEEDER
 from seedbed.doctor.checks import Finding, SkipError, check, missing, problem
+from seedbed.doctor.roles import incomplete
 from seedbed.doctor.site import Site
 
 NAME = "seedbed-seed"  # of the function and of the build
+RULE = "seedbed-seed-failure"  # answers CloudFormation where the build could not
 
 
-@check("seeder", "the function and the build that fill a new repository", "hub", "admin")
+@check("seeder", "what fills a new repository, and tells of a failure", "hub", "admin")
 def seeder(site: Site) -> Iterator[Finding]:
     if _function(site) is None:
         yield problem(f"function {NAME} is missing in {site.region}", site.repair(SEEDER.name))
     if _build(site) is None:
         yield problem(f"build {NAME} is missing in {site.region}", site.repair(SEEDER.name))
+    for role in (f"{NAME}-function-{site.region}", f"{NAME}-build-{site.region}"):
+        if site.account.role(role) is None:
+            yield problem(f"role {role} is missing in {site.id}", site.repair(SEEDER.name))
+        else:
+            yield from incomplete(site, role, SEEDER.file, site.repair(SEEDER.name))
+    try:
+        rule = site.client("events").describe_rule(Name=RULE)["State"]
+    except ClientError as error:
+        if not missing(error):
+            raise
+        rule = "missing"
+    if rule != "ENABLED":
+        say = f"rule {RULE} is {rule.lower()} in {site.region}: who waits for a seeding that failed"
+        yield problem(f"{say} waits an hour", site.repair(SEEDER.name))
 
 
 @check("seeder's code", "whether it is the newest release's", "hub", "admin")

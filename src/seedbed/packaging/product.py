@@ -24,7 +24,8 @@ INJECTED = {"ProjectName": "SageMakerProjectName", "ProjectId": "SageMakerProjec
 INJECTED_RULES = {
     # SageMaker's names may have capitals and begin with a digit; a bucket's and a module's may not.
     "SageMakerProjectName": {
-        "AllowedPattern": "^[a-z][a-z0-9]+(-[a-z0-9]+)*$",
+        "AllowedPattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        "MinLength": 2,
         "ConstraintDescription": (
             "must be 2 to 32 lower-case letters, digits and inner hyphens, begun with a letter"
         ),

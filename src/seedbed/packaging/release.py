@@ -414,8 +414,18 @@ def _wheels(base: Path, scratch: Path, progress: Progress) -> dict[str, bytes]:
             check=False,
         )
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["pip said nothing"]
-            raise SeedbedError(f"wheels: {lines[-1]}: look at the package index, then run again")
+            where = lock.relative_to(base)
+            why = _pip_error(done.stderr)
+            how = "look at the package index, then run again"
+            raise SeedbedError(f"wheels of {where}: {why}: {how}")
     found = {path.name: path.read_bytes() for path in sorted(folder.glob("*.whl"))}
     shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def _pip_error(said: str) -> str:
+    """Return pip's last error in one line, and the network's reason, which pip does not repeat."""
+    _, _, error = said.rpartition("ERROR: ")
+    line = " ".join(error.split()) or "pip said nothing"
+    broken = re.findall(r"connection broken by '(.+)': /", said)
+    return f"{line} ({broken[-1]})" if broken else line

@@ -24,7 +24,10 @@ ORGANIZATION = (
     "enable-aws-organizations-access), and the hub a delegated administrator (aws organizations "
     "register-delegated-administrator)? `seedbed doctor --as hub` tells; then run it again"
 )
+MEANWHILE = "if somebody else publishes too, wait for their end; then run the command again"
 REMEDIES = {  # error code -> what to do, for those whose message does not say it
+    "DuplicateResourceException": MEANWHILE,
+    "ResourceNotFoundException": MEANWHILE,
     "OperationNotSupportedException": ORGANIZATION,
     "InvalidStateException": ORGANIZATION,
     "LimitExceededException": "ask for a higher quota, or keep fewer versions",

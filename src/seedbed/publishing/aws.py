@@ -45,6 +45,7 @@ REMEDIES = {  # error code, or botocore's class -> what to do, where the message
         ("Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"),
         "run it again in a minute",
     ),
+    "ChangeSetNotFound": "somebody else has changed the stack meanwhile: run it again",
 }
 
 

@@ -56,6 +56,11 @@ class Catalog(Offers):
                 found += self.undeclared(key, known)
             else:
                 self.notes.append(f"product {key} is declared no more: --prune retires it")
+        for key, there in sorted(self.seen.abandoned.items()):
+            if prune:
+                found += self.abandoned(key, there)
+            else:
+                self.notes.append(f"portfolio {key} is declared no more: --prune takes it away")
         for key, wanted in self.declared.portfolios.items():
             found += self.principals(key, wanted)
             found += self.shares(key, wanted)
@@ -121,17 +126,17 @@ class Catalog(Offers):
         if holder is None or known is None or known.id not in holder.products:
             say = f"add to portfolio {portfolio}"
             yield Change("product", key, say, CATALOG, "AssociateProductWithPortfolio", at)
-        for other, there in self.seen.portfolios.items():
+        there_are = of(holder, known.id) if holder and known else []
+        yield from self._constraints(key, at, wanted, {one.type: one for one in there_are})
+        options = known.tag_options if known else frozenset[Pair]()
+        yield from self.tag_options(key, product, wanted.tag_options, options)
+        for other, there in self.seen.held.items():
             if known and other != portfolio and known.id in there.products:
                 away = {"PortfolioId": there.id, "ProductId": known.id}
                 for constraint in of(there, known.id):
                     yield unconstrained(key, constraint)
                 say = f"take out of portfolio {other}"
                 yield Change("product", key, say, CATALOG, "DisassociateProductFromPortfolio", away)
-        there_are = of(holder, known.id) if holder and known else []
-        yield from self._constraints(key, at, wanted, {one.type: one for one in there_are})
-        options = known.tag_options if known else frozenset[Pair]()
-        yield from self.tag_options(key, product, wanted.tag_options, options)
 
     def _fields(self, wanted: declaration.Product) -> dict[str, str]:
         support = self.declared.support

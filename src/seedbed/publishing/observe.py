@@ -93,11 +93,12 @@ class Stored:
 
 @dataclass(frozen=True)
 class Observed:
-    """The state of one region of the hub."""
+    """The state of one region of the hub; `abandoned` portfolios are ours, and declared no more."""
 
     account: Account
     bucket: str
     portfolios: Mapping[str, Portfolio]
+    abandoned: Mapping[str, Portfolio]
     products: Mapping[str, Product]
     undeclared: Mapping[str, Product]
     tag_options: Mapping[Pair, str]
@@ -106,6 +107,11 @@ class Observed:
     cors: list[dict[str, Any]]
     domains: Mapping[str, Tags]
     organization: str
+
+    @property
+    def held(self) -> dict[str, Portfolio]:
+        """Return all portfolios of ours by their keys."""
+        return {**self.portfolios, **self.abandoned}
 
 
 def observe(account: Account, declared: Declaration, stable: Iterable[str]) -> Observed:
@@ -124,8 +130,8 @@ def observe(account: Account, declared: Declaration, stable: Iterable[str]) -> O
     bucket = declared.assets.name(account.id, account.region)
     keys = _keys(account, bucket)
     catalog = "service-catalog" in declared.targets
-    found = _portfolios(account, declared) if catalog else {}
-    mine, others = _products(account, declared, found) if catalog else ({}, {})
+    held = _portfolios(account, declared) if catalog else {}
+    mine, others = _products(account, declared, held) if catalog else ({}, {})
     options = account.every(CATALOG, "list_tag_options", "TagOptionDetails") if catalog else ()
     organization = ""
     if any(portfolio.shares.organization for portfolio in declared.portfolios.values()):
@@ -134,7 +140,8 @@ def observe(account: Account, declared: Declaration, stable: Iterable[str]) -> O
     return Observed(
         account=account,
         bucket=bucket,
-        portfolios=found,
+        portfolios={key: one for key, one in held.items() if key in declared.portfolios},
+        abandoned={key: one for key, one in held.items() if key not in declared.portfolios},
         products=mine,
         undeclared=others,
         tag_options={(o["Key"], o["Value"]): o["Id"] for o in options},
@@ -147,20 +154,17 @@ def observe(account: Account, declared: Declaration, stable: Iterable[str]) -> O
 
 
 def _portfolios(account: Account, declared: Declaration) -> dict[str, Portfolio]:
-    listed = list(account.every(CATALOG, "list_portfolios", "PortfolioDetails"))
+    """Return all portfolios of ours by their keys, those that are declared no more too."""
     titles = {portfolio.title: key for key, portfolio in declared.portfolios.items()}
     found: dict[str, Portfolio] = {}
-    # Those with a declared title first: the others are asked only if something is still missing.
-    for item in sorted(listed, key=lambda one: one["DisplayName"] not in titles):
+    for item in account.every(CATALOG, "list_portfolios", "PortfolioDetails"):
         title = item["DisplayName"]
-        if title not in titles and declared.portfolios.keys() <= found.keys():
-            break
         detail = account.client(CATALOG).describe_portfolio(Id=item["Id"])
         tags = tags_of(detail["Tags"])
         key = tags.get(PORTFOLIO_TAG)
         if key is None and title in titles:
             raise _unknown("portfolio", title, item["Id"], PORTFOLIO_TAG, titles[title])
-        if key not in declared.portfolios:
+        if key is None:
             continue
         if key in found:
             both = f"{found[key].id} and {item['Id']}"
@@ -291,7 +295,12 @@ def usage(account: Account, product: str, held: Iterable[Portfolio]) -> tuple[se
             AccessLevelFilter={"Key": "Account", "Value": "self"},
             Filters={"SearchQuery": [f"productId:{product}"]},
         )
-        used |= {one["ProvisioningArtifactId"] for one in provisioned}
+        try:
+            used |= {one["ProvisioningArtifactId"] for one in provisioned}
+        except ClientError as error:
+            if there is account or "AccessDenied" not in error.response["Error"]["Code"]:
+                raise
+            silent.append(id_)  # its role was changed
     return used, silent
 
 

@@ -19,6 +19,7 @@ from seedbed.publishing.observe import (
 
 Usage = Callable[[str], tuple[set[str], list[str]]]
 Id = str | dict[str, str]
+NOTHING = declaration.Portfolio(title="-", description="", products={})
 
 
 class Offers:
@@ -28,6 +29,7 @@ class Offers:
         self.seen, self.usage = seen, usage
         self.notes: list[str] = []
         self._made: set[Pair] = set()
+        self._kept: set[str] = set()  # products that are declared no more, and in use
 
     def tag_options(
         self, key: str, id_: Id, wanted: Mapping[str, list[str]], known: frozenset[Pair]
@@ -50,7 +52,7 @@ class Offers:
             yield Change("tag option", key, say, CATALOG, call, at)
 
     def principals(self, key: str, wanted: declaration.Portfolio) -> Iterator[Change]:
-        known = self.seen.portfolios.get(key)
+        known = self.seen.held.get(key)
         there = known.principals if known else frozenset[Pair]()
         declared = {(pattern, "IAM_PATTERN") for pattern in wanted.patterns}
         at = {"PortfolioId": self.portfolio_id(key)}
@@ -64,16 +66,12 @@ class Offers:
             yield Change("principal", key, f"let {arn} in", CATALOG, call, request)
 
     def shares(self, key: str, wanted: declaration.Portfolio) -> Iterator[Change]:
-        known = self.seen.portfolios.get(key)
+        known = self.seen.held.get(key)
         there = dict(known.shares) if known else {}
         shares, at = wanted.shares, {"PortfolioId": self.portfolio_id(key)}
         nodes = [("ORGANIZATION", self.seen.organization)] if shares.organization else []
         nodes += [("ORGANIZATIONAL_UNIT", unit) for unit in shares.units]
         nodes += [("ACCOUNT", account) for account in shares.accounts]
-        for node in sorted(there.keys() - set(nodes)):
-            request = {**at, **node_of(node)}
-            say = f"share no more with {node[1]}"
-            yield Change("share", key, say, CATALOG, "DeletePortfolioShare", request)
         for node in nodes:
             request = {
                 **at,
@@ -89,6 +87,11 @@ class Offers:
             else:
                 continue
             yield Change("share", key, say, CATALOG, call, request)
+        # Last: where a new one is refused, nobody has lost what they had.
+        for node in sorted(there.keys() - set(nodes)):
+            request = {**at, **node_of(node)}
+            say = f"share no more with {node[1]}"
+            yield Change("share", key, say, CATALOG, "DeletePortfolioShare", request)
 
     def undeclared(self, key: str, known: Product) -> Iterator[Change]:
         """Retire a product: launched no more at once, deleted when nothing uses it."""
@@ -97,6 +100,7 @@ class Offers:
         if used or silent:
             why = "is in use" if used else f"may be in use in {', '.join(silent)}"
             self.notes.append(f"product {key} is declared no more and {why}: it is only deprecated")
+            self._kept.add(known.id)
             for one in known.artifacts:
                 if one.guidance != "DEPRECATED":
                     at = {"ProductId": known.id, "ProvisioningArtifactId": one.id}
@@ -108,7 +112,7 @@ class Offers:
             at = {"ResourceId": known.id, "TagOptionId": self._option_id(pair)}
             say, call = f"take {pair[0]}={pair[1]} away", "DisassociateTagOptionFromResource"
             yield Change("tag option", key, say, CATALOG, call, at)
-        for name, portfolio in self.seen.portfolios.items():
+        for name, portfolio in self.seen.held.items():
             if known.id in portfolio.products:
                 for constraint in of(portfolio, known.id):
                     yield unconstrained(key, constraint)
@@ -117,8 +121,25 @@ class Offers:
                 yield Change("product", key, say, CATALOG, call, at)
         yield Change("product", key, "delete", CATALOG, "DeleteProduct", {"Id": known.id})
 
+    def abandoned(self, key: str, known: Portfolio) -> Iterator[Change]:
+        """Take a portfolio away which our products have left; `undeclared` goes before."""
+        ours = [*self.seen.products.values(), *self.seen.undeclared.values()]
+        left = known.products - ({one.id for one in ours} - self._kept)
+        if left:
+            holds = f"it holds {', '.join(sorted(left))}"
+            self.notes.append(f"portfolio {key} is declared no more and stays: {holds}")
+            return
+        yield from self.closed(key, known)
+        yield Change("portfolio", key, "delete", CATALOG, "DeletePortfolio", {"Id": known.id})
+
+    def closed(self, key: str, known: Portfolio) -> Iterator[Change]:
+        """Let nobody see a portfolio any more."""
+        yield from self.principals(key, NOTHING)
+        yield from self.shares(key, NOTHING)
+        yield from self.tag_options(key, known.id, {}, known.tag_options)
+
     def portfolio_id(self, key: str) -> Id:
-        known = self.seen.portfolios.get(key)
+        known = self.seen.held.get(key)
         return known.id if known else reference(f"portfolio/{key}")
 
     def product_id(self, key: str) -> Id:

@@ -40,7 +40,7 @@ def plan(
         wanted = store.stable(declared, manifest, folder)
         seen = observe(account, declared, wanted)
         early, late = store.changes(seen, declared, manifest, wanted)
-        differ = catalog.Catalog(seen, declared, manifest, _Usage(seen.account, seen.portfolios))
+        differ = catalog.Catalog(seen, declared, manifest, _Usage(seen.account, seen.held))
         middle = differ.changes(prune=prune) if "service-catalog" in declared.targets else []
     notes = tuple(differ.notes)
     calls = account.calls.total() - before

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from seedbed.declaration import STUDIO, Declaration, Shares
+from seedbed.declaration import STUDIO, Declaration
 from seedbed.errors import SeedbedError
 from seedbed.publishing.aws import Account, told
 from seedbed.publishing.changes import Change, Plan
@@ -17,15 +16,7 @@ from seedbed.publishing.observe import (
     observe,
     usage,
 )
-from seedbed.publishing.offers import Offers
-
-NOTHING: dict[str, Any] = {
-    "products": {},
-    "principals": [],
-    "permission_sets": [],
-    "tag_options": {},
-    "shares": Shares(),
-}
+from seedbed.publishing.offers import NOTHING, Offers
 
 
 def withdrawal(account: Account, declared: Declaration) -> Plan:
@@ -44,7 +35,8 @@ def withdrawal(account: Account, declared: Declaration) -> Plan:
     emptied = declared.model_copy(
         update={
             "portfolios": {
-                key: one.model_copy(update=NOTHING) for key, one in declared.portfolios.items()
+                key: NOTHING.model_copy(update={"title": one.title})
+                for key, one in declared.portfolios.items()
             }
         }
     )
@@ -54,16 +46,13 @@ def withdrawal(account: Account, declared: Declaration) -> Plan:
             _refuse_in_use(seen, key, product.id)
     offers = Offers(seen, lambda _: (set(), []))  # asked already
     changes = list(_unseen(seen))
-    for key, portfolio in sorted(seen.portfolios.items()):
-        nothing = emptied.portfolios[key]
-        changes += offers.principals(key, nothing)
-        changes += offers.shares(key, nothing)
-        changes += offers.tag_options(key, portfolio.id, {}, portfolio.tag_options)
+    for key, portfolio in sorted(seen.held.items()):
+        changes += offers.closed(key, portfolio)
     for key, product in sorted(seen.undeclared.items()):
         changes += offers.undeclared(key, product)
     ours = {product.id for product in seen.undeclared.values()}
     notes = []
-    for key, portfolio in sorted(seen.portfolios.items()):
+    for key, portfolio in sorted(seen.held.items()):
         if others := portfolio.products - ours:
             notes.append(f"portfolio {key} stays: it holds {', '.join(sorted(others))}")
             continue
@@ -87,7 +76,7 @@ def _unseen(seen: Observed) -> Iterator[Change]:
 
 
 def _refuse_in_use(seen: Observed, key: str, product: str) -> None:
-    used, silent = usage(seen.account, product, seen.portfolios.values())
+    used, silent = usage(seen.account, product, seen.held.values())
     if used:
         raise SeedbedError(
             f"product {key}: something was provisioned from it: delete that first "
