@@ -52,7 +52,8 @@ REFUSED = {
     "fis": ("StartExperiment",),
     "forecast": ("*",),
     "glue": (
-        "CreateSession", "StartCrawler", "StartJobRun", "StartTrigger", "StartWorkflowRun",
+        "CreateDevEndpoint", "CreateSession", "StartCrawler", "StartJobRun", "StartTrigger",
+        "StartWorkflowRun",
     ),
     "lambda": (
         "CreateEventSourceMapping", "CreateFunctionUrlConfig", "InvokeAsync",

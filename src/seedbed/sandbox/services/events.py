@@ -56,7 +56,7 @@ class Events(Service):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        # Events on their way from one bus to another, by id: PutEvents alone would rename them.
+        # Events on their way from one bus to another: PutEvents alone would rename them.
         self._passing: dict[str, dict[str, Any]] = {}
 
     def put_rule(self, ctx: Context, **params: Any) -> Any:
@@ -188,15 +188,16 @@ class Events(Service):
         self, ctx: Context, event: dict[str, Any], rule: Rule, target: dict[str, Any]
     ) -> None:
         # PutEvents would make the event the caller's; EventBridge keeps account and resources.
+        key = self.world.uuid()
         entry = {
             "Source": event["source"],
             "DetailType": event["detail-type"],
             "Detail": json.dumps(event["detail"]),
             "Resources": event["resources"],
             "EventBusName": target["Arn"],
-            "TraceHeader": f"{PASSING}{event['id']}",
+            "TraceHeader": f"{PASSING}{key}",
         }
-        self._passing[event["id"]] = event
+        self._passing[key] = event
         client = ctx.client(
             "events",
             role_arn=target.get("RoleArn"),
@@ -205,7 +206,10 @@ class Events(Service):
             source_arn=rule.arn,
             session_name="events",
         )
-        client.put_events(Entries=[entry])
+        try:
+            client.put_events(Entries=[entry])
+        finally:
+            del self._passing[key]
 
     def _bury(
         self,
