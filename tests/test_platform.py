@@ -212,7 +212,7 @@ KEY = "arn:aws:kms:us-east-1:222222222222:key/k"
 BAD = [
     ("hub", "bootstrap hub --set Nope=1 --plan", "--set Nope: no stack has this parameter"),
     ("hub", "bootstrap hub --set VpcId=x --plan", "--set VpcId is 'x': it must be"),
-    ("dev", "bootstrap spoke --hub 555555555555 --yes", "bootstrap the hub from this same commit"),
+    ("dev", "bootstrap spoke --hub 666666666666 --yes", "bootstrap the hub from this same commit"),
     ("dev", "bootstrap spoke --hub 22 --plan", "--hub is '22': write an account id of 12 digits"),
     ("hub", "bootstrap spoke --hub 222222222222 --yes", "account 222222222222 is the hub itself"),
     ("dev", "bootstrap spoke --hub 222222222222 --set RouteTableIds=rtb-1 --yes", "needs --set"),

@@ -228,7 +228,12 @@ def test_assets_stay_when_their_stack_goes(sandbox):
     assert key["KeyMetadata"]["KeyState"] == "Enabled"
 
 
-def test_publishing_deploys(sandbox, hub):
+PUBLISH = "seedbed-hub-publish"
+
+
+@pytest.fixture(scope="module")
+def publishing(hub):
+    """The request that made the publishing pipeline's stack."""
     given = {
         **hub.assets,
         **NETWORK,
@@ -237,24 +242,31 @@ def test_publishing_deploys(sandbox, hub):
         "RepositoryId": "ml-platform/seedbed",
     }
     body = (CATALOG / "hub/publish.yml").read_text("utf-8")
-    name = {"StackName": "seedbed-hub-publish"}
-    said = {"TemplateBody": body, "Parameters": parameters(given), "Capabilities": ALL}
-    hub.stacks.create_stack(**name, **said)
-    made = outputs(hub.complete("seedbed-hub-publish"))
-    pipeline = sandbox.client("codepipeline", "hub").get_pipeline(name=made["PipelineName"])
-    stages = [stage["name"] for stage in pipeline["pipeline"]["stages"]]
+    said = {"StackName": PUBLISH, "TemplateBody": body, "Capabilities": ALL}
+    hub.stacks.create_stack(**said, Parameters=parameters(given))
+    hub.complete(PUBLISH)
+    return said, given
+
+
+def test_publishing_deploys(sandbox, hub, publishing):
+    said, given = publishing
+    name = outputs(hub.complete(PUBLISH))["PipelineName"]
+
+    def pipeline():
+        return sandbox.client("codepipeline", "hub").get_pipeline(name=name)["pipeline"]
+
+    stages = [stage["name"] for stage in pipeline()["stages"]]
     assert stages == ["Source", "Plan", "Approve", "Publish"]
-    assert pipeline["pipeline"]["pipelineType"] == "V2"
-    (trigger,) = pipeline["pipeline"]["triggers"]
+    assert pipeline()["pipelineType"] == "V2"
+    (trigger,) = pipeline()["triggers"]
     assert trigger["gitConfiguration"]["push"] == [{"tags": {"includes": ["v*"]}}]
-    given |= {"TagPattern": "release-*"}
-    hub.stacks.update_stack(**name, **{**said, "Parameters": parameters(given)})
-    hub.complete("seedbed-hub-publish")
-    pipeline = sandbox.client("codepipeline", "hub").get_pipeline(name=made["PipelineName"])
-    (trigger,) = pipeline["pipeline"]["triggers"]
+    hub.stacks.update_stack(**said, Parameters=parameters({**given, "TagPattern": "release-*"}))
+    hub.complete(PUBLISH)
+    (trigger,) = pipeline()["triggers"]
     assert trigger["gitConfiguration"]["push"] == [{"tags": {"includes": ["release-*"]}}]
 
 
+@pytest.mark.usefixtures("publishing")
 def test_the_plan_role_cannot_publish(hub):
     bucket = hub.assets["AssetBucketName"]
     write = {"Bucket": bucket, "Key": "products/2/b.yml", "Body": b"x"}
@@ -268,6 +280,7 @@ def test_the_plan_role_cannot_publish(hub):
     assert not is_refused(publish.create_portfolio, **portfolio)
 
 
+@pytest.mark.usefixtures("publishing")
 def test_the_publish_role_sets_one_tag_of_a_domain(sandbox, hub):
     role = make_role(sandbox, "studio", account="hub")
     made = sandbox.client("sagemaker", "hub").create_domain(
@@ -578,6 +591,7 @@ def test_only_a_lead_approves(sandbox, dev):
     )
 
 
+@pytest.mark.usefixtures("publishing")
 def test_the_hub_asks_a_spoke_what_is_in_use(hub, dev):
     hub.deploy("spoke/roles.yml", HubAccountId=HUB)
     ask = {"RoleArn": f"arn:aws:iam::{DEV}:role/seedbed-inventory", "RoleSessionName": "plan"}
